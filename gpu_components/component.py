@@ -1,0 +1,176 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a perception stage declares and writes; everything else is the framework's.
+
+A subclass names its parameters, inputs and outputs as class data and writes three methods:
+
+* ``check(params)``: cheap refusals, before a load request or a parameter change is accepted;
+* ``prepare(params)``: loads and warms what ``params`` ask for and returns it.  Runs on a control
+  thread and may block; while it runs, frames go on with what was prepared before;
+* ``compute(frame, stream)``: enqueues one frame's work and returns.  Runs on the stage's own
+  thread with ``stream`` bound; ``self.params`` and ``self.prepared`` do not change meanwhile.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from typing import Any
+from typing import ClassVar
+from typing import Generic
+from typing import TypeVar
+
+from gpu_components.parameters import ComponentParameters
+from gpu_runtime.frame import Frame
+from gpu_runtime.frame import Header
+
+if TYPE_CHECKING:
+    import torch
+
+    from gpu_runtime.gpu_context import GpuContext
+    from gpu_runtime.stream import Stream
+
+P = TypeVar('P', bound=ComponentParameters)
+S = TypeVar('S')
+
+
+@dataclass(frozen=True)
+class Output:
+    """
+    A topic that a component publishes.
+
+    Parameters
+    ----------
+    topic : str
+        Default name, relative, remappable.
+    msg_type : type
+        ROS message class.
+    bus : bool
+        Frames go to other components in the process too, by reference.
+    latched : bool
+        Late ROS subscribers get the last message (transient local).
+
+    """
+
+    topic: str
+    msg_type: type[Any]
+    bus: bool = False
+    latched: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """
+    Device tensors that become one message.
+
+    Parameters
+    ----------
+    tensors : tuple of torch.Tensor
+        Copied to the host without waiting; one small tensor is best.
+    build : callable
+        ``build(header, *arrays)`` returns the message; runs on the egress thread, where the
+        arrays are valid for the length of the call only.
+
+    """
+
+    tensors: tuple[torch.Tensor, ...]
+    build: Callable[..., Any]
+
+
+Results = Mapping[str, Result | Frame]
+"""Output topic to its result; outputs that nobody wants may be left out."""
+
+
+class Component(Generic[P, S]):
+    """
+    A perception stage.
+
+    Parameters
+    ----------
+    context : GpuContext
+        The shared device manager.
+    log : object
+        Logger of the node.
+    wants : callable
+        ``wants(topic)`` tells whether anybody would use an output now.
+
+    """
+
+    parameters: ClassVar[type[ComponentParameters]] = ComponentParameters
+    inputs: ClassVar[tuple[str, ...]] = ()
+    outputs: ClassVar[tuple[Output, ...]] = ()
+
+    params: P
+    prepared: S
+
+    def __init__(self, context: GpuContext, log: Any, wants: Callable[[str], bool]) -> None:
+        self.context = context
+        self.log = log
+        self.wants = wants
+
+    @classmethod
+    def default_name(cls) -> str:
+        """Return the node name used when a load request gives none: the class in snake_case."""
+        return re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', cls.__name__).lower()
+
+    def check(self, params: P) -> None:
+        """
+        Refuse parameters that cannot work; must not block.
+
+        Parameters
+        ----------
+        params : ComponentParameters
+            Types and ranges are checked already.
+
+        Raises
+        ------
+        GpuPerceptionError
+            With what was expected, what was got and the remedy.
+
+        """
+
+    def prepare(self, params: P) -> S:
+        """
+        Return whatever ``compute`` needs for these parameters, loaded and warmed.
+
+        Parameters
+        ----------
+        params : ComponentParameters
+            Accepted by :meth:`check`.
+
+        Returns
+        -------
+        object
+            Becomes ``self.prepared``; its ``close()``, if it has one, is called when it is
+            replaced.
+
+        Raises
+        ------
+        GpuPerceptionError
+            What was prepared before stays in use.
+
+        """
+        raise NotImplementedError
+
+    def compute(self, frame: Frame, stream: Stream) -> Results:
+        """
+        Enqueue the work of one frame.
+
+        Parameters
+        ----------
+        frame : Frame
+            The picture; held by the framework until the results are published.
+        stream : Stream
+            Current on the calling thread.
+
+        Returns
+        -------
+        Mapping of str to Result or Frame
+            By output topic.
+
+        """
+        raise NotImplementedError

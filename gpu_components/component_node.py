@@ -1,0 +1,343 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The lifecycle node around a component: parameters, threads, streams, publishers and errors.
+
+Transitions run on the control plane, one at a time per node.  What the hooks do:
+
+============  ========================================  =======================================
+hook          success                                   failure
+============  ========================================  =======================================
+configure     prepared, stream leased, publishers made  logged; stays unconfigured, all released
+activate      on the bus, threads run                   logged; stays inactive, off the bus
+deactivate    off the bus, threads ended                does not fail
+cleanup       everything released                       does not fail
+============  ========================================  =======================================
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle import LifecycleState
+from rclpy.lifecycle import TransitionCallbackReturn
+
+from gpu_components.egress import Egress
+from gpu_components.ingress import IngressNeed
+from gpu_components.parameter_store import ParameterStore
+from gpu_components.sources.source import Source
+from gpu_components.sources.source import SourceStage
+from gpu_components.stage import FrameStage
+from gpu_components.stage import Stage
+from gpu_components.stage import StageLinks
+from gpu_components.stage import close_prepared
+from gpu_components.stage import replace
+from gpu_runtime.errors import GpuPerceptionError
+from gpu_runtime.frame_bus import Overflow
+
+if TYPE_CHECKING:
+    from gpu_components.component import Component
+    from gpu_components.ingress import IngressRouter
+    from gpu_components.parameters import ComponentParameters
+    from gpu_runtime.frame_bus import Subscription
+    from gpu_runtime.gpu_context import GpuContext
+    from gpu_runtime.stream import Stream
+
+SUCCESS = TransitionCallbackReturn.SUCCESS
+FAILURE = TransitionCallbackReturn.FAILURE
+
+
+class ComponentNode(LifecycleNode):
+    """
+    Host of one component.
+
+    Parameters
+    ----------
+    cls : type
+        The component.
+    gpu : GpuContext
+        The shared device manager.
+    router : IngressRouter
+        Brings ROS topics onto the bus.
+    on_lost : callable
+        Called with the error when the CUDA context is lost.
+    **options
+        Keyword arguments of ``rclpy.node.Node``.
+
+    Raises
+    ------
+    GpuPerceptionError
+        If a parameter is illegal or the component refuses it.
+
+    """
+
+    def __init__(
+        self,
+        cls: type[Component[Any, Any]],
+        gpu: GpuContext,
+        router: IngressRouter,
+        *,
+        on_lost: Callable[[BaseException], None],
+        **options: Any,
+    ) -> None:
+        super().__init__(cls.default_name(), **options)
+        self._gpu = gpu
+        self._router = router
+        self._on_lost = on_lost
+        self._transition = threading.RLock()
+        self._egress: Egress | None = None
+        self._stream: Stream | None = None
+        self._stage: Stage | None = None
+        self._subscription: Subscription[Any] | None = None
+        self._staged: Any = None
+        self.metrics = gpu.metrics.stage(self.get_fully_qualified_name())
+        self.component = cls(gpu, self.get_logger(), self._wants)
+        try:
+            self.store = ParameterStore(self, cls.parameters)
+            self.component.check(self.store.current)
+        except Exception:
+            self.close()
+            raise
+        self.store.listen(self._accept, self._commit)
+
+    def _wants(self, topic: str) -> bool:
+        return self._egress is not None and self._egress.wants(topic)
+
+    # -- parameters --------------------------------------------------------------------------
+
+    def _accept(self, params: ComponentParameters, changed: frozenset[str]) -> None:
+        """Refuse or prepare a change; frames go on with the old values meanwhile."""
+        with self._transition:
+            self._discard_staged()
+            self.component.check(params)
+            if self._stream is not None and changed & self._preparing():
+                self._staged = self._prepare(params)
+
+    def _preparing(self) -> frozenset[str]:
+        declared = self.component.parameters.__dataclass_fields__
+        return frozenset(n for n, f in declared.items() if f.metadata['ros'].prepares)
+
+    def _commit(self, params: ComponentParameters) -> None:
+        with self._transition:
+            staged, self._staged = self._staged, None
+            if self._subscription is not None:
+                self._subscription.depth = params.input_depth
+                self._subscription.overflow = Overflow(params.input_overflow)
+            if self._stage is not None:
+                self._stage.swap(params, staged)
+            elif self._stream is not None:
+                replace(self.component, params, staged)
+
+
+    def _discard_staged(self) -> None:
+        staged, self._staged = self._staged, None
+        close_prepared(staged)
+
+    def _prepare(self, params: ComponentParameters) -> Any:
+        with self._account.use():
+            return self.component.prepare(params)
+
+    # -- lifecycle ---------------------------------------------------------------------------
+
+    def autostart(self) -> None:
+        """Configure and activate, as ``autostart`` asks; failures are logged and counted."""
+        with self._transition:
+            if self.trigger_configure() == SUCCESS:
+                self.trigger_activate()
+
+    def _attempt(self, what: str, work: Callable[[], None], undo: Callable[[], None]) -> Any:
+        try:
+            work()
+        except Exception as error:
+            undo()
+            text = str(error) if isinstance(error, GpuPerceptionError) else repr(error)
+            self.metrics.fail(what, f'{what} failed: {text}')
+            self.get_logger().error(f'{what} failed: {text}')
+            return FAILURE
+        return SUCCESS
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """
+        Prepare the component and make its publishers.
+
+        Parameters
+        ----------
+        state : LifecycleState
+            The previous state.
+
+        Returns
+        -------
+        TransitionCallbackReturn
+            FAILURE if anything is missing; blocks until the component is prepared.
+
+        """
+        with self._transition:
+            return self._attempt('configure', self._configure, self._release)
+
+    def _configure(self) -> None:
+        name = self.get_fully_qualified_name()
+        params = self.store.current
+        self._account = self._gpu.budget.open(name)
+        self._stream = self._gpu.streams.lease(name, priority=params.stream_priority)
+        self.component.params = params
+        self.component.prepared = self._prepare(params)
+        self._egress = Egress(
+            self,
+            self.component.outputs,
+            self._gpu,
+            self.metrics,
+            lambda: str(self.store.current.publish),
+        )
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """
+        Connect to the bus and start the threads.
+
+        Parameters
+        ----------
+        state : LifecycleState
+            The previous state.
+
+        Returns
+        -------
+        TransitionCallbackReturn
+            FAILURE if an output topic is taken in this process.
+
+        """
+        with self._transition:
+            return self._attempt('activate', self._activate, self._deactivate)
+
+    def _activate(self) -> None:
+        assert self._egress is not None and self._stream is not None
+        self._egress.start()
+        links = StageLinks(
+            self.component,
+            self._stream,
+            self._egress,
+            self.metrics,
+            lambda: int(self.get_clock().now().nanoseconds),
+            self._on_lost,
+        )
+        if isinstance(self.component, Source):
+            self._stage = SourceStage(links, self.get_fully_qualified_name())
+        else:
+            self._stage = FrameStage(links, self._subscribe())
+        self._stage.start()
+        self._router.refresh()
+
+    def _subscribe(self) -> Subscription[Any]:
+        params = self.store.current
+        topic = self.resolve_topic_name(self.component.inputs[0])
+        assert self._egress is not None
+        self._subscription = self._gpu.bus.subscribe(
+            topic,
+            self.get_fully_qualified_name(),
+            depth=params.input_depth,
+            overflow=Overflow(params.input_overflow),
+            wanted=self._egress.wants_any,
+            on_drop=lambda: self.metrics.count('dropped_overflow'),
+        )
+        reliable = params.input_reliability == 'reliable'
+        self._need = IngressNeed(
+            reliable, params.input_depth, lambda: float(self.store.current.max_age_ms)
+        )
+        self._router.attach(topic, self._need)
+        return self._subscription
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """
+        Leave the bus and end the threads; results in flight are published.
+
+        Parameters
+        ----------
+        state : LifecycleState
+            The previous state.
+
+        Returns
+        -------
+        TransitionCallbackReturn
+            SUCCESS.
+
+        """
+        with self._transition:
+            self._deactivate()
+            return SUCCESS
+
+    def _deactivate(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            self._gpu.bus.unsubscribe(subscription)
+            self._router.detach(subscription.topic, self._need)
+        stage, self._stage = self._stage, None
+        if stage is not None:
+            stage.stop()
+        if self._egress is not None:
+            self._egress.stop()
+        self._router.refresh()
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """
+        Release everything that configure made.
+
+        Parameters
+        ----------
+        state : LifecycleState
+            The previous state.
+
+        Returns
+        -------
+        TransitionCallbackReturn
+            SUCCESS.
+
+        """
+        with self._transition:
+            self._release()
+            return SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """
+        Stop and release, from any state.
+
+        Parameters
+        ----------
+        state : LifecycleState
+            The previous state.
+
+        Returns
+        -------
+        TransitionCallbackReturn
+            SUCCESS.
+
+        """
+        with self._transition:
+            self._deactivate()
+            self._release()
+            return SUCCESS
+
+    def _release(self) -> None:
+        if self._egress is not None:
+            self._egress.close()
+            self._egress = None
+        if self._stream is not None:
+            self._discard_staged()
+            close_prepared(vars(self.component).pop('prepared', None))
+            self._gpu.streams.release(self._stream)
+            self._gpu.budget.close_account(self._account)
+            self._stream = None
+
+    def close(self) -> None:
+        """Stop, release and destroy the node; blocks until its threads have ended."""
+        with self._transition:
+            self._deactivate()
+            self._release()
+            self._gpu.metrics.forget(self.get_fully_qualified_name())
+            self.destroy_node()
+
+    @property
+    def state(self) -> str:
+        """Label of the lifecycle state, e.g. ``active``."""
+        return str(self._state_machine.current_state[1])

@@ -1,0 +1,87 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The executable ``gpu_container``: the process that hosts all components."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+import rclpy
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+
+from gpu_components.container import Container
+from gpu_components.executor import PlaneExecutor
+from gpu_components.pipeline_file import read_pipeline
+from gpu_runtime.errors import GpuPerceptionError
+
+EXIT_REFUSED = 2
+EXIT_CONTEXT_LOST = 70
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run a container until SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; default ``sys.argv[1:]``.
+
+    Returns
+    -------
+    int
+        0 after a signal; 2 if the pipeline file or the device was refused; 70 if the CUDA context
+        was lost, for ``respawn`` in a launch file to start the process anew.
+
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(prog='gpu_container', description=__doc__)
+    parser.add_argument('--load', metavar='FILE.yaml', help='pipeline to load at start')
+    options = parser.parse_args(remove_ros_args(['gpu_container', *arguments])[1:])
+    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        return _run(options.load)
+    except GpuPerceptionError as error:
+        print(f'gpu_container: {error}', file=sys.stderr)
+        return EXIT_REFUSED
+    finally:
+        rclpy.shutdown()
+
+
+def _run(pipeline: str | None) -> int:
+    stop = threading.Event()
+    lost: list[BaseException] = []
+
+    def on_lost(error: BaseException) -> None:
+        lost.append(error)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    requests = read_pipeline(pipeline) if pipeline else []
+    executor = PlaneExecutor()
+    container = Container(executor, on_lost=on_lost)
+    spinner = threading.Thread(target=executor.spin, name='control', daemon=True)
+    spinner.start()
+    try:
+        for request in requests:  # one that is refused is logged; the others live
+            container.load(request)
+        stop.wait()
+    finally:
+        if not lost:
+            container.close()
+        executor.shutdown(timeout_sec=2.0)
+        spinner.join(timeout=2.0)
+    if lost:
+        container.get_logger().fatal(f'CUDA context lost, the process must restart: {lost[0]}')
+        return EXIT_CONTEXT_LOST
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,252 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The way in from ROS: one subscription and one upload per topic, whoever asks.
+
+:class:`IngressRouter` compares what components read with what components in the process publish
+and subscribes in ROS to the rest.  Callbacks run on the ingress plane; they take serialized
+messages and look at the payload only after everything that could make it useless.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.qos import QoSProfile
+from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import Image
+
+from gpu_components.cdr import parse_image_header
+from gpu_components.cdr import parse_stamp_ns
+from gpu_runtime.errors import GpuPerceptionError
+from gpu_runtime.frame import Header
+from gpu_runtime.image_format import ImageFormat
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+    from gpu_runtime.gpu_context import GpuContext
+
+
+@dataclass(frozen=True)
+class IngressNeed:
+    """
+    What one component asks of the subscription that feeds it.
+
+    Parameters
+    ----------
+    reliable : bool
+        Ask DDS for every message; else the newest, as sensor data.
+    depth : int
+        Messages DDS may hold.
+    max_age_ms : callable
+        Returns the age above which the component drops a frame; 0 for none.
+
+    """
+
+    reliable: bool
+    depth: int
+    max_age_ms: Callable[[], float]
+
+
+def merged_qos(needs: list[IngressNeed]) -> QoSProfile:
+    """
+    Return the one profile that serves all needs.
+
+    Parameters
+    ----------
+    needs : list of IngressNeed
+        At least one.
+
+    Returns
+    -------
+    rclpy.qos.QoSProfile
+        Keep-last with the largest depth; reliable if anybody asks for it.
+
+    """
+    reliable = any(need.reliable for need in needs)
+    return QoSProfile(
+        depth=max(need.depth for need in needs),
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+    )
+
+
+class ImageIngress:
+    """
+    One ROS image topic on the bus.
+
+    Parameters
+    ----------
+    node : rclpy.node.Node
+        On the ingress plane.
+    topic : str
+        Fully qualified topic.
+    needs : list of IngressNeed
+        Of everyone who reads it.
+    context : GpuContext
+        Uploads, bus and metrics.
+
+    """
+
+    def __init__(
+        self, node: Node, topic: str, needs: list[IngressNeed], context: GpuContext
+    ) -> None:
+        self.needs = needs
+        self._node = node
+        self._topic = topic
+        self._context = context
+        self._channel = context.bus.channel(topic)
+        self._metrics = context.metrics.stage(f'ingress {topic}')
+        self._subscription = node.create_subscription(
+            Image,
+            topic,
+            self.receive,
+            merged_qos(needs),
+            callback_group=MutuallyExclusiveCallbackGroup(),
+            raw=True,
+        )
+
+    def serves(self, needs: list[IngressNeed]) -> bool:
+        """
+        Return whether this subscription can go on for other needs.
+
+        Parameters
+        ----------
+        needs : list of IngressNeed
+            Of everyone who reads the topic now.
+
+        Returns
+        -------
+        bool
+            False if nobody reads it any more, or another QoS profile is due.
+
+        """
+        return bool(needs) and merged_qos(needs) == merged_qos(self.needs)
+
+    def receive(self, message: bytes) -> None:
+        """
+        Take one serialized message.
+
+        Parameters
+        ----------
+        message : bytes
+            CDR of a sensor_msgs/Image.  Bad content is counted and logged, never raised.
+
+        """
+        received_s = time.monotonic()
+        self._metrics.count('received')
+        try:
+            self._pass_on(message, received_s)
+        except (GpuPerceptionError, RuntimeError) as error:
+            self._metrics.fail('invalid', str(error))
+            self._node.get_logger().error(
+                f'image on {self._topic} dropped: {error}', throttle_duration_sec=5.0
+            )
+
+    def _pass_on(self, message: bytes, received_s: float) -> None:
+        if not self._channel.wanted():
+            self._metrics.count('unwanted')
+            return
+        if self._stale(parse_stamp_ns(message)):
+            self._metrics.count('dropped_stale')
+            return
+        image = parse_image_header(message)
+        picture = ImageFormat(image.width, image.height, image.encoding, image.step)
+        picture.require_nbytes(image.data_nbytes)
+        header = Header(image.stamp_ns, image.frame_id)
+        frame = self._context.frame(
+            header, picture, message, offset=image.data_offset, received_s=received_s
+        )
+        self._metrics.count('processed')
+        self._channel.publish(frame)
+
+    def _stale(self, stamp_ns: int) -> bool:
+        limits = [need.max_age_ms() for need in self.needs]
+        if not all(limits):
+            return False
+        age_ns = self._node.get_clock().now().nanoseconds - stamp_ns
+        return bool(age_ns * 1e-6 > max(limits))
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._node.destroy_subscription(self._subscription)
+        self._context.metrics.forget(f'ingress {self._topic}')
+
+
+class IngressRouter:
+    """
+    Keeps exactly the ROS subscriptions that are needed now.
+
+    Parameters
+    ----------
+    node : rclpy.node.Node
+        On the ingress plane; gets the subscriptions.
+    context : GpuContext
+        Its bus is compared with what is attached here.
+
+    """
+
+    def __init__(self, node: Node, context: GpuContext) -> None:
+        self._node = node
+        self._context = context
+        self._lock = threading.Lock()
+        self._needs: dict[str, list[IngressNeed]] = {}
+        self._open: dict[str, ImageIngress] = {}
+
+    def attach(self, topic: str, need: IngressNeed) -> None:
+        """
+        Ask for a topic to be on the bus.
+
+        Parameters
+        ----------
+        topic : str
+            Fully qualified topic.
+        need : IngressNeed
+            Given back with :meth:`detach`.
+
+        """
+        with self._lock:
+            self._needs.setdefault(topic, []).append(need)
+        self.refresh()
+
+    def detach(self, topic: str, need: IngressNeed) -> None:
+        """
+        Take a need back.
+
+        Parameters
+        ----------
+        topic : str
+            As given to :meth:`attach`.
+        need : IngressNeed
+            As given to :meth:`attach`.
+
+        """
+        with self._lock:
+            self._needs[topic].remove(need)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Open and close subscriptions after a change in who reads or publishes what."""
+        with self._lock:
+            wanted = {
+                topic: list(needs)
+                for topic, needs in self._needs.items()
+                if needs and self._context.bus.channel(topic).producer is None
+            }
+            for topic in list(self._open):
+                if not self._open[topic].serves(wanted.get(topic, [])):
+                    self._open.pop(topic).close()
+            for topic, needs in wanted.items():
+                if topic not in self._open:
+                    self._open[topic] = ImageIngress(self._node, topic, needs, self._context)
+                self._open[topic].needs = needs
+
+    def topics(self) -> list[str]:
+        """Return the topics that are subscribed in ROS now."""
+        with self._lock:
+            return sorted(self._open)

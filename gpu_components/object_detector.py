@@ -1,0 +1,263 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The component that finds objects: boxes, classes and scores of one picture after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from typing import Any
+
+import torch
+from sensor_msgs.msg import Image
+from vision_msgs.msg import Detection2DArray
+
+from gpu_components.component import Component
+from gpu_components.component import Output
+from gpu_components.component import Result
+from gpu_components.messages import detections_message
+from gpu_components.messages import image_message
+from gpu_components.overlay import draw_detections
+from gpu_components.parameters import ComponentParameters
+from gpu_components.parameters import StringList
+from gpu_components.parameters import parameter
+from gpu_components.resources import resolve_path
+from gpu_runtime.detection import DetectionLimits
+from gpu_runtime.detection import Detections
+from gpu_runtime.detection import load_labels
+from gpu_runtime.detection import preset_names
+from gpu_runtime.detection import resolve_preset
+from gpu_runtime.errors import ParameterError
+from gpu_runtime.frame import Header
+from gpu_runtime.models import BACKENDS
+from gpu_runtime.models import PRECISIONS
+from gpu_runtime.models import ModelSource
+from gpu_runtime.models import load_model
+
+if TYPE_CHECKING:
+    from gpu_components.component import Results
+    from gpu_runtime.detection import DetectionPreset
+    from gpu_runtime.detection import LabelMap
+    from gpu_runtime.frame import Frame
+    from gpu_runtime.image_format import ImageFormat
+    from gpu_runtime.models import Model
+    from gpu_runtime.stream import Stream
+    from gpu_runtime.tensor_spec import TensorSpec
+
+
+@dataclass(frozen=True)
+class ObjectDetectorParameters(ComponentParameters):
+    """Parameters of :class:`ObjectDetector`."""
+
+    model: str = parameter(
+        'torchvision/fasterrcnn_resnet50_fpn',
+        'torchvision/NAME, or a model file (.onnx, .pt2, .pt) by path or package:// name.',
+        prepares=True,
+    )
+    weights: str = parameter(
+        'DEFAULT',
+        'For torchvision models: DEFAULT, another published name, none, or a weights file.',
+        prepares=True,
+    )
+    preset: str = parameter(
+        'auto',
+        'How to prepare the picture and read the outputs.',
+        choices=preset_names(),
+        prepares=True,
+    )
+    labels: str | StringList = parameter(
+        'auto',
+        'Class names: auto, a set (coco80, coco91, voc21, face), a file, or a list.',
+        prepares=True,
+    )
+    backend: str = parameter('auto', 'What runs the network.', choices=BACKENDS, prepares=True)
+    precision: str = parameter(
+        'fp32', 'Arithmetic of the network.', choices=PRECISIONS, prepares=True
+    )
+    input_width: int = parameter(
+        0, 'Width of the network input; 0 takes the model.', unit='px', ge=0, le=8192, prepares=True
+    )
+    input_height: int = parameter(
+        0, 'Height of the input; 0 takes the model.', unit='px', ge=0, le=8192, prepares=True
+    )
+    confidence_threshold: float = parameter(
+        0.5, 'Smallest score that is reported.', ge=0.0, le=1.0
+    )
+    iou_threshold: float = parameter(
+        0.5, 'Overlap above which the weaker of two boxes of a class goes.', ge=0.0, le=1.0
+    )
+    class_filter: StringList = parameter((), 'Class names to report; empty for all.')
+    max_detections: int = parameter(100, 'Most boxes per picture.', ge=1, le=1000)
+    class_id_format: str = parameter(
+        'name', 'What class_id holds in the messages.', choices=('name', 'index')
+    )
+    publish_overlay: bool = parameter(
+        True, 'Draw the boxes onto the picture while detections_overlay is subscribed.'
+    )
+
+
+@dataclass(frozen=True)
+class Detector:
+    """
+    A network with everything that belongs to it.
+
+    Parameters
+    ----------
+    model : Model
+        Prepared for the preset's input.
+    preset : DetectionPreset
+        Feeds and reads it.
+    spec : TensorSpec
+        What it reads.
+    labels : LabelMap
+        Names of its classes.
+
+    """
+
+    model: Model
+    preset: DetectionPreset
+    spec: TensorSpec
+    labels: LabelMap
+
+    def close(self) -> None:
+        """Release the network."""
+        self.model.close()
+
+
+class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
+    """Finds objects in pictures and publishes their boxes, in pixels of the source picture."""
+
+    parameters = ObjectDetectorParameters
+    inputs = ('input_image',)
+    outputs = (Output('object_detections', Detection2DArray), Output('detections_overlay', Image))
+
+    def check(self, params: ObjectDetectorParameters) -> None:
+        """
+        Refuse models, presets, labels and filters that cannot work.
+
+        Parameters
+        ----------
+        params : ObjectDetectorParameters
+            The values to check.
+
+        """
+        source = ModelSource.parse(resolve_path(params.model))
+        source.inspect(
+            weights=resolve_path(params.weights),
+            allow_unsafe_models=self.context.allow_unsafe_models,
+        )
+        preset = resolve_preset(params.preset, source, input_wh=_input_wh(params))
+        _labels(params, preset).ids(params.class_filter)
+
+    def prepare(self, params: ObjectDetectorParameters) -> Detector:
+        """
+        Load and warm the network.
+
+        Parameters
+        ----------
+        params : ObjectDetectorParameters
+            Which network.
+
+        Returns
+        -------
+        Detector
+            Closed by the framework.
+
+        """
+        source = ModelSource.parse(resolve_path(params.model))
+        preset = resolve_preset(params.preset, source, input_wh=_input_wh(params))
+        model = load_model(
+            source,
+            device=self.context.device,
+            backend=params.backend,
+            precision=params.precision,
+            weights=resolve_path(params.weights),
+            allow_unsafe_models=self.context.allow_unsafe_models,
+            capture_lock=self.context.capture_lock,
+            fixed_shape=preset.fixed_shape,
+        )
+        model.prepare(preset.example_inputs(self.context.device, params.precision))
+        return Detector(model, preset, preset.spec(params.precision), _labels(params, preset))
+
+    def compute(self, frame: Frame, stream: Stream) -> Results:
+        """
+        Enqueue one picture: prepare, network, decode.
+
+        Parameters
+        ----------
+        frame : Frame
+            The picture.
+        stream : Stream
+            Current on the calling thread.
+
+        Returns
+        -------
+        dict
+            Detections, and the overlay while somebody looks at it.
+
+        """
+        detector = self.prepared
+        prepared = frame.tensor(detector.spec, stream)
+        outputs = detector.model(*detector.preset.inputs(prepared))
+        found = detector.preset.decode(outputs, prepared.map, self._limits()).packed()
+        results = {'object_detections': Result((found,), self._builder())}
+        if self.params.publish_overlay and self.wants('detections_overlay'):
+            draw = _overlay(frame.format, detector.labels)
+            results['detections_overlay'] = Result((found, frame.use(stream)), draw)
+        return results
+
+    def _limits(self) -> DetectionLimits:
+        return DetectionLimits(
+            confidence_threshold=self.params.confidence_threshold,
+            iou_threshold=self.params.iou_threshold,
+            max_detections=self.params.max_detections,
+            class_mask=self._class_mask(self.params.class_filter, self.prepared.labels),
+        )
+
+    @lru_cache(maxsize=1)  # noqa: B019
+    def _class_mask(self, names: StringList, labels: LabelMap) -> torch.Tensor | None:
+        """Return the filter on the device; uploaded once per change of it."""
+        if not names:
+            return None
+        wanted = set(labels.ids(names))
+        mask = torch.tensor([i in wanted for i in range(len(labels))])
+        return mask.to(self.context.device)
+
+    def _builder(self) -> Callable[..., Detection2DArray]:
+        """Return the builder of the message, with the labels and format of this frame."""
+        name = str if self.params.class_id_format == 'index' else self.prepared.labels.name
+
+        def build(header: Header, rows: Any) -> Detection2DArray:
+            boxes, scores, class_ids = Detections.unpack(rows)
+            return detections_message(header, boxes, scores, map(name, class_ids.tolist()))
+
+        return build
+
+
+def _input_wh(params: ObjectDetectorParameters) -> tuple[int, int] | None:
+    if bool(params.input_width) != bool(params.input_height):
+        raise ParameterError(
+            f'input size {params.input_width}x{params.input_height}: set both or neither'
+        )
+    return (params.input_width, params.input_height) if params.input_width else None
+
+
+def _labels(params: ObjectDetectorParameters, preset: DetectionPreset) -> LabelMap:
+    if params.labels == 'auto':
+        return load_labels(preset.default_labels)
+    if isinstance(params.labels, str):
+        return load_labels(resolve_path(params.labels))
+    return load_labels(params.labels)
+
+
+def _overlay(layout: ImageFormat, labels: LabelMap) -> Callable[..., Image]:
+    """Return the builder of the annotated picture."""
+
+    def build(header: Header, rows: Any, data: Any) -> Image:
+        boxes, scores, class_ids = Detections.unpack(rows)
+        names = [labels.name(i) for i in class_ids.tolist()]
+        return image_message(header, layout, draw_detections(data, layout, boxes, scores, names))
+
+    return build

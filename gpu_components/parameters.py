@@ -1,0 +1,209 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Parameters of a component as a frozen dataclass: type, unit, range and description in one place.
+
+:func:`parameter` declares a field; :class:`~gpu_components.parameter_store.ParameterStore` turns
+the class into ROS parameters with descriptors and hands a new instance to the component at each
+accepted change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import fields
+from typing import Any
+from typing import get_type_hints
+
+from gpu_runtime.errors import ParameterError
+from gpu_runtime.frame_bus import Overflow
+
+StringList = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ParameterInfo:
+    """
+    What is declared about one parameter beside its type and default.
+
+    Parameters
+    ----------
+    description : str
+        One sentence for ``ros2 param describe``.
+    unit : str
+        SI unit or ``px``; empty for pure numbers and text.
+    ge : float, optional
+        Smallest legal value.
+    le : float, optional
+        Largest legal value.
+    choices : tuple of str
+        The legal texts; empty for any.
+    read_only : bool
+        Fixed when the component is loaded.
+    prepares : bool
+        A change makes the component prepare anew (aside, then swapped).
+
+    """
+
+    description: str
+    unit: str = ''
+    ge: float | None = None
+    le: float | None = None
+    choices: tuple[str, ...] = ()
+    read_only: bool = False
+    prepares: bool = False
+
+    def constraint(self) -> str:
+        """Return the legal values in words; empty if every value of the type is legal."""
+        if self.choices:
+            return 'one of ' + ', '.join(self.choices)
+        unit = f' {self.unit}' if self.unit else ''
+        if self.ge is not None and self.le is not None:
+            return f'{self.ge} to {self.le}{unit}'
+        if self.ge is not None:
+            return f'at least {self.ge}{unit}'
+        return f'at most {self.le}{unit}' if self.le is not None else ''
+
+
+def parameter(default: Any, description: str, **info: Any) -> Any:
+    """
+    Declare one field of a parameter class.
+
+    Parameters
+    ----------
+    default : bool, int, float, str or tuple of str
+        Value without any file or override.
+    description : str
+        One sentence.
+    **info
+        Further fields of :class:`ParameterInfo`.
+
+    Returns
+    -------
+    dataclasses.Field
+        To be assigned in a frozen dataclass.
+
+    """
+    return field(default=default, metadata={'ros': ParameterInfo(description, **info)})
+
+
+def infos(cls: type[ComponentParameters]) -> dict[str, ParameterInfo]:
+    """
+    Return what a parameter class declares.
+
+    Parameters
+    ----------
+    cls : type
+        A subclass of :class:`ComponentParameters`.
+
+    Returns
+    -------
+    dict of str to ParameterInfo
+        In order of declaration, the common ones first.
+
+    """
+    return {f.name: f.metadata['ros'] for f in fields(cls)}
+
+
+def from_values(
+    cls: type[ComponentParameters], values: Mapping[str, Any]
+) -> ComponentParameters:
+    """
+    Make a checked instance from ROS parameter values.
+
+    Parameters
+    ----------
+    cls : type
+        The parameter class.
+    values : mapping of str to object
+        Values as rclpy has them: arrays are lists.
+
+    Returns
+    -------
+    ComponentParameters
+        An instance of ``cls``.
+
+    Raises
+    ------
+    ParameterError
+        If a value has the wrong type or is out of range.
+
+    """
+    hints = get_type_hints(cls)
+    return cls(**{name: _typed(name, hints[name], value) for name, value in values.items()})
+
+
+def _typed(name: str, hint: Any, value: Any) -> Any:
+    """Return a ROS value as the type that the field has."""
+    if hint == StringList or (hint == str | StringList and not isinstance(value, str)):
+        if all(isinstance(item, str) for item in value):
+            return tuple(value)
+        raise ParameterError(f'{name} is {value!r}; expected a list of strings')
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    kind = str if hint == str | StringList else hint
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ParameterError(f'{name} is {value!r}; expected {kind.__name__}')
+    return value
+
+
+@dataclass(frozen=True)
+class ComponentParameters:
+    """
+    Parameters that every component has.
+
+    Raises
+    ------
+    ParameterError
+        If a value is outside its declared range or choices.
+
+    """
+
+    autostart: bool = parameter(
+        True, 'Configure and activate as soon as the component is loaded.', read_only=True
+    )
+    publish: str = parameter(
+        'auto',
+        'Publish outputs only while somebody subscribes (auto), always, or never.',
+        choices=('auto', 'always', 'never'),
+    )
+    input_depth: int = parameter(
+        1, 'Frames that may wait for this component.', unit='frames', ge=1, le=1000
+    )
+    input_overflow: str = parameter(
+        'drop_oldest',
+        'What a full input queue does with one more frame; block lets the producer wait.',
+        choices=tuple(policy.value for policy in Overflow if policy is not Overflow.FAULT),
+    )
+    input_reliability: str = parameter(
+        'best_effort',
+        'Reliability of the ROS subscription that feeds the input.',
+        choices=('best_effort', 'reliable'),
+        read_only=True,
+    )
+    max_age_ms: float = parameter(
+        0.0, 'Drop frames whose stamp is older than this; 0 keeps all.', unit='ms', ge=0.0, le=1e7
+    )
+    stream_priority: int = parameter(
+        0,
+        'CUDA stream priority of this component: lower runs first.',
+        ge=-5,
+        le=0,
+        read_only=True,
+    )
+
+    def __post_init__(self) -> None:
+        for name, info in infos(type(self)).items():
+            _require_legal(name, info, getattr(self, name))
+
+
+def _require_legal(name: str, info: ParameterInfo, value: Any) -> None:
+    illegal = (
+        (bool(info.choices) and value not in info.choices)
+        or (info.ge is not None and not value >= info.ge)
+        or (info.le is not None and not value <= info.le)
+    )
+    if illegal:
+        raise ParameterError(f'{name} is {value!r}; expected {info.constraint()}')

@@ -1,0 +1,111 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The map from tensor pixels back to the pixels of the source picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpu_runtime.tensor_spec import Fit
+
+if TYPE_CHECKING:
+    import torch
+
+    from gpu_runtime.tensor_spec import TensorSpec
+
+
+@dataclass(frozen=True)
+class AffineMap:
+    """
+    Scale and offset of a picture inside a prepared tensor.
+
+    Edges, not centres, are mapped: ``tensor = source * scale + offset`` holds for coordinates
+    in which a pixel covers ``[i, i + 1)``, the half-pixel rule of OpenCV's and torch's resize.
+
+    Parameters
+    ----------
+    scale_x : float
+        Tensor columns per source column.
+    scale_y : float
+        Tensor rows per source row.
+    offset_x : float
+        Tensor column of the picture's left edge.
+    offset_y : float
+        Tensor row of the picture's upper edge.
+    source_wh : tuple of int
+        Width and height of the source picture in pixels.
+
+    """
+
+    scale_x: float
+    scale_y: float
+    offset_x: float
+    offset_y: float
+    source_wh: tuple[int, int]
+
+    @classmethod
+    def fit(cls, spec: TensorSpec, width: int, height: int) -> AffineMap:
+        """
+        Return the map that a spec asks for.
+
+        Parameters
+        ----------
+        spec : TensorSpec
+            Size and fit of the tensor.
+        width : int
+            Columns of the picture.
+        height : int
+            Rows of the picture.
+
+        Returns
+        -------
+        AffineMap
+            A letterbox rounds the scaled size to whole pixels, so that the picture's last
+            row and column are exact: the two scales may differ in the last digits.
+
+        """
+        columns, rows = spec.width or width, spec.height or height
+        if spec.fit is Fit.STRETCH:
+            return cls(columns / width, rows / height, 0.0, 0.0, (width, height))
+        ratio = min(columns / width, rows / height)
+        inner_w = max(1, min(columns, round(width * ratio)))
+        inner_h = max(1, min(rows, round(height * ratio)))
+        left = top = 0
+        if spec.fit is Fit.LETTERBOX_CENTER:
+            left, top = (columns - inner_w) // 2, (rows - inner_h) // 2
+        return cls(inner_w / width, inner_h / height, float(left), float(top), (width, height))
+
+    @property
+    def inner_wh(self) -> tuple[int, int]:
+        """Width and height of the picture inside the tensor, in tensor pixels."""
+        width, height = self.source_wh
+        return round(width * self.scale_x), round(height * self.scale_y)
+
+    def boxes_to_source(self, xyxy: torch.Tensor) -> torch.Tensor:
+        """
+        Map boxes from tensor pixels to source pixels, clipped to the picture.
+
+        Parameters
+        ----------
+        xyxy : torch.Tensor
+            Shape (N, 4), left, top, right, bottom in tensor pixels, on any device.
+
+        Returns
+        -------
+        torch.Tensor
+            Shape (N, 4), the same order, in pixels of the source, x right, y down.  Enqueued on
+            the current stream; does not block.
+
+        """
+        width, height = self.source_wh
+        x = ((xyxy[:, 0::2] - self.offset_x) / self.scale_x).clamp(0, width)
+        y = ((xyxy[:, 1::2] - self.offset_y) / self.scale_y).clamp(0, height)
+        return _interleave(x, y)
+
+
+def _interleave(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """Join (N, 2) columns of x and of y into (N, 4) x, y, x, y."""
+    import torch
+
+    return torch.stack((x[:, 0], y[:, 0], x[:, 1], y[:, 1]), dim=1)

@@ -1,0 +1,131 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Suppression on a CUDA device without waiting: a sort and two kernels of fixed shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from gpu_runtime.detection import nms_kernel
+from gpu_runtime.detection.detections import Detections
+from gpu_runtime.transforms.cupy_kernel import CupyKernel
+
+
+class CudaNms:
+    """
+    The two kernels of :func:`~gpu_runtime.detection.nms.batched_nms` for one device.
+
+    Parameters
+    ----------
+    device : torch.device
+        A CUDA device with its index.
+
+    Raises
+    ------
+    ImportError
+        If CuPy cannot be imported.
+
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._overlap = CupyKernel(nms_kernel.SOURCE, nms_kernel.OVERLAP, device)
+        self._sweep = CupyKernel(nms_kernel.SOURCE, nms_kernel.SWEEP, device)
+
+    def __call__(
+        self,
+        boxes: torch.Tensor,
+        scores: torch.Tensor,
+        class_ids: torch.Tensor,
+        valid: torch.Tensor,
+        iou_threshold: float,
+        max_detections: int,
+    ) -> Detections:
+        """
+        Enqueue the suppression on the current stream; does not block once compiled.
+
+        Parameters
+        ----------
+        boxes : torch.Tensor
+            float32 (N, 4), left, top, right, bottom, N at least 1.
+        scores : torch.Tensor
+            float32 (N,).
+        class_ids : torch.Tensor
+            int64 (N,).
+        valid : torch.Tensor
+            bool (N,): which candidates to consider.  Their scores are not NaN.
+        iou_threshold : float
+            Boxes that overlap more than this with a better one of their class are dropped.
+        max_detections : int
+            K, at least 1.
+
+        Returns
+        -------
+        Detections
+            K entries in new memory of torch's allocator.
+
+        Raises
+        ------
+        CudaError
+            If a kernel cannot be compiled or launched.
+
+        """
+        boxes, scores, class_ids = boxes.contiguous(), scores.contiguous(), class_ids.contiguous()
+        masked = scores.masked_fill(~valid, -torch.inf)
+        order = torch.sort(masked, descending=True, stable=True).indices
+        valid_count = valid.sum()
+        number = boxes.shape[0]
+        tiles = -(-number // nms_kernel.TILE)
+        bits = torch.empty((number, tiles), dtype=torch.int64, device=boxes.device)
+        inputs = (boxes.data_ptr(), class_ids.data_ptr(), order.data_ptr(), valid_count.data_ptr())
+        self._overlap.launch(
+            (tiles, tiles),
+            (nms_kernel.TILE,),
+            (*inputs, bits.data_ptr(), tiles, float32_at_most(iou_threshold)),
+        )
+        kept = _uninitialised(max_detections, boxes.device)
+        outputs = (kept.boxes, kept.scores, kept.class_ids, kept.count)
+        self._sweep.launch(
+            (1,),
+            (nms_kernel.SWEEP_THREADS,),
+            (
+                *inputs,
+                scores.data_ptr(),
+                bits.data_ptr(),
+                tiles,
+                max_detections,
+                *(tensor.data_ptr() for tensor in outputs),
+            ),
+            shared_nbytes=8 * tiles,
+        )
+        return kept
+
+
+def _uninitialised(max_detections: int, device: torch.device) -> Detections:
+    """Return detections that the sweep will write in full."""
+    return Detections(
+        torch.empty((max_detections, 4), dtype=torch.float32, device=device),
+        torch.empty(max_detections, dtype=torch.float32, device=device),
+        torch.empty(max_detections, dtype=torch.int64, device=device),
+        torch.empty((), dtype=torch.int64, device=device),
+    )
+
+
+def float32_at_most(value: float) -> np.float32:
+    """
+    Round down to float32.
+
+    Parameters
+    ----------
+    value : float
+        Any finite number.
+
+    Returns
+    -------
+    numpy.float32
+        The largest not above ``value``: a float32 is greater than the one exactly if it is
+        greater than the other, so the kernel decides as torchvision does with a double.
+
+    """
+    single = np.float32(value)
+    return single if float(single) <= value else np.nextafter(single, np.float32(-np.inf))

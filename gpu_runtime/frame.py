@@ -1,0 +1,140 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+One picture on the device, with its header, its ready event and everything derived from it.
+
+A producer makes a frame and publishes it on the bus; stages read it from their own threads and
+streams.  A frame is never changed after it is published; its memory returns when the last
+reference is gone and the device has finished with it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from typing import Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from gpu_runtime.image_format import ImageFormat
+    from gpu_runtime.stream import Event
+    from gpu_runtime.stream import Stream
+    from gpu_runtime.tensor_spec import TensorSpec
+    from gpu_runtime.transforms import ImageTransform
+    from gpu_runtime.transforms import PreparedTensor
+
+
+@dataclass(frozen=True)
+class Header:
+    """
+    Time and frame of the source image, as in std_msgs/Header.
+
+    Parameters
+    ----------
+    stamp_ns : int
+        Nanoseconds since the epoch of the source's clock.
+    frame_id : str
+        Coordinate frame of the camera's optical centre (REP 103).
+
+    """
+
+    stamp_ns: int
+    frame_id: str
+
+
+class Frame:
+    """
+    A picture on the device.
+
+    Parameters
+    ----------
+    header : Header
+        Of the source image.
+    format : ImageFormat
+        How to read ``data``.
+    data : torch.Tensor
+        uint8 (format.nbytes,) on the device, as it came off the wire; owned by the frame.
+    ready : Event
+        Passes when ``data`` is complete.
+    transform : ImageTransform
+        Prepares tensors from ``data``.
+    received_s : float, optional
+        When the picture entered this process, in seconds of ``time.monotonic``; default now.
+    camera_info : object, optional
+        The camera's calibration, if known.
+
+    """
+
+    def __init__(
+        self,
+        header: Header,
+        format: ImageFormat,  # noqa: A002
+        data: torch.Tensor,
+        ready: Event,
+        transform: ImageTransform,
+        *,
+        received_s: float | None = None,
+        camera_info: Any | None = None,
+    ) -> None:
+        format.require_nbytes(data.numel())
+        self.header = header
+        self.format = format
+        self.data = data
+        self.ready = ready
+        self.received_s = time.monotonic() if received_s is None else received_s
+        self.camera_info = camera_info
+        self.transforms = 0
+        self._transform = transform
+        self._lock = threading.Lock()
+        self._prepared: dict[TensorSpec, tuple[PreparedTensor, Event]] = {}
+
+    def use(self, stream: Stream) -> torch.Tensor:
+        """
+        Return the raw bytes for use on a stream.
+
+        Parameters
+        ----------
+        stream : Stream
+            Work enqueued on it afterwards sees complete data.  Does not block.
+
+        Returns
+        -------
+        torch.Tensor
+            ``data``; to be read only, valid for work enqueued while the caller holds the frame.
+
+        """
+        stream.wait(self.ready)
+        stream.retain(self.data)
+        return self.data
+
+    def tensor(self, spec: TensorSpec, stream: Stream) -> PreparedTensor:
+        """
+        Return the picture prepared as a spec asks, computed once however many stages ask.
+
+        Parameters
+        ----------
+        spec : TensorSpec
+            Size, type and value range.
+        stream : Stream
+            The calling thread's current stream.  Does not block the host on a GPU; on a CPU
+            the first caller computes and the others wait for it.
+
+        Returns
+        -------
+        PreparedTensor
+            Shared with every other caller of the same spec: to be read only.
+
+        """
+        with self._lock:
+            if spec not in self._prepared:
+                prepared = self._transform(self.use(stream), self.format, spec)
+                self._prepared[spec] = (prepared, stream.record())
+                self.transforms += 1
+                return prepared
+            prepared, done = self._prepared[spec]
+        stream.wait(done)
+        stream.retain(prepared.tensor)
+        return prepared

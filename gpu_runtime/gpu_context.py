@@ -1,0 +1,226 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The device manager: one per process and device, handed to whoever needs it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any
+
+import torch
+
+from gpu_runtime.device_budget import DeviceBudget
+from gpu_runtime.errors import CudaError
+from gpu_runtime.errors import ParameterError
+from gpu_runtime.frame import Frame
+from gpu_runtime.frame import Header
+from gpu_runtime.frame_bus import FrameBus
+from gpu_runtime.image_format import ImageFormat
+from gpu_runtime.metrics import Metrics
+from gpu_runtime.pinned_pool import PinnedPool
+from gpu_runtime.stream import StreamPool
+from gpu_runtime.transfers import Transfers
+from gpu_runtime.transforms import make_image_transform
+
+_LOG = logging.getLogger(__name__)
+_STICKY = frozenset((214, 700, 702, *range(709, 720), 721))
+
+
+def resolve_device(name: str) -> torch.device:
+    """
+    Return the device that a parameter names.
+
+    Parameters
+    ----------
+    name : str
+        ``'cpu'``, ``'cuda'``, ``'cuda:N'``, or ``'auto'``: the first CUDA device if there is
+        one that works, else the CPU.
+
+    Returns
+    -------
+    torch.device
+        With an index if it is a CUDA device.
+
+    Raises
+    ------
+    ParameterError
+        If the name is none of these.
+    CudaError
+        If a CUDA device is asked for and not there.
+
+    """
+    kind, _, index = name.partition(':')
+    if kind not in ('auto', 'cpu', 'cuda') or (index and (kind != 'cuda' or not index.isdigit())):
+        raise ParameterError(f'device {name!r}; expected auto, cpu, cuda or cuda:N')
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == 'cpu' or (kind == 'auto' and count == 0):
+        return torch.device('cpu')
+    if int(index or 0) >= count:
+        raise CudaError(
+            f'device {name!r}: this process sees {count} CUDA device(s); check the driver with '
+            'nvidia-smi and CUDA_VISIBLE_DEVICES, or set device:=cpu'
+        )
+    return torch.device('cuda', int(index or 0))
+
+
+def _share_allocator() -> None:
+    """Make CuPy take device memory from torch's caching allocator, so that there is one pool."""
+    import cupy
+
+    def free(pointer: int, _device: int) -> None:
+        torch.cuda.caching_allocator_delete(pointer)
+
+    def allocate(nbytes: int, device: int) -> int:
+        stream = cupy.cuda.get_current_stream().ptr
+        return int(torch.cuda.caching_allocator_alloc(nbytes, device, stream))
+
+    cupy.cuda.set_allocator(cupy.cuda.PythonFunctionAllocator(allocate, free).malloc)
+
+
+class GpuContext:
+    """
+    Owner of everything that is global to a device in this process.
+
+    Parameters
+    ----------
+    device : str
+        See :func:`resolve_device`.
+    allow_unsafe_models : bool
+        Whether model files that can run code while they load are accepted.
+
+    Attributes
+    ----------
+    device : torch.device
+        The resolved device.
+    streams : StreamPool
+        Source of streams.
+    pinned : PinnedPool
+        Source of page-locked memory.
+    transfers : Transfers
+        Uploads and downloads.
+    budget : DeviceBudget
+        Memory per component.
+    bus : FrameBus
+        Channels between stages.
+    metrics : Metrics
+        Counters and timings.
+    transform : ImageTransform
+        Prepares tensors from pictures.
+    capture_lock : threading.Lock
+        Held while a CUDA graph is captured: one capture at a time in a process.
+
+    Raises
+    ------
+    ParameterError, CudaError
+        As :func:`resolve_device`.
+
+    """
+
+    def __init__(self, device: str = 'auto', *, allow_unsafe_models: bool = False) -> None:
+        self.device = resolve_device(device)
+        self.allow_unsafe_models = allow_unsafe_models
+        if self.device.type == 'cuda':
+            torch.cuda.set_device(self.device)
+            _share_allocator()
+        self.streams = StreamPool(self.device)
+        self.pinned = PinnedPool(self.device)
+        self.transfers = Transfers(self.device, self.pinned, self.streams)
+        self.budget = DeviceBudget(self.device)
+        self.bus: FrameBus[Any] = FrameBus()
+        self.metrics = Metrics()
+        self.transform = make_image_transform(self.device)
+        self.capture_lock = threading.Lock()
+        self._closed = False
+
+    @property
+    def device_name(self) -> str:
+        """What the device calls itself."""
+        if self.device.type == 'cuda':
+            return str(torch.cuda.get_device_name(self.device))
+        return 'cpu'
+
+    def lost(self, error: BaseException) -> bool:
+        """
+        Return whether an error means that the CUDA context is gone for the whole process.
+
+        Parameters
+        ----------
+        error : BaseException
+            As raised by torch or by this package.
+
+        Returns
+        -------
+        bool
+            True for the statuses after which every later CUDA call fails
+            (``cudaError_t``: 214, 700, 702, 709 to 719, 721).
+
+        """
+        if isinstance(error, CudaError):
+            return error.sticky
+        code = getattr(error, 'error_code', None)
+        return isinstance(error, torch.AcceleratorError) and code in _STICKY
+
+    def frame(
+        self,
+        header: Header,
+        format: ImageFormat,  # noqa: A002
+        data: Any,
+        *,
+        offset: int = 0,
+        received_s: float | None = None,
+    ) -> Frame:
+        """
+        Upload a picture.
+
+        Parameters
+        ----------
+        header : Header
+            Of the source image.
+        format : ImageFormat
+            How to read ``data``.
+        data : bytes-like
+            At least ``offset + format.nbytes`` bytes; free for re-use when the call returns.
+        offset : int
+            First byte of the picture.
+        received_s : float, optional
+            When it entered the process, in seconds of ``time.monotonic``; default now.
+
+        Returns
+        -------
+        Frame
+            Its copy to the device is enqueued, not complete; blocks only for the host copy.
+
+        Raises
+        ------
+        SpecMismatchError
+            If ``data`` is too short.
+
+        """
+        format.require_nbytes(memoryview(data).nbytes - offset)
+        tensor, ready = self.transfers.upload(data, format.nbytes, offset=offset)
+        return Frame(header, format, tensor, ready, self.transform, received_s=received_s)
+
+    def close(self) -> list[str]:
+        """
+        Return every byte to the device and say what was not given back.
+
+        Returns
+        -------
+        list of str
+            One line per lease that is still out; each is logged too.  Blocks until the device
+            is idle.  A second call does nothing.
+
+        """
+        if self._closed:
+            return []
+        self._closed = True
+        self.transfers.close()
+        if self.device.type == 'cuda':
+            torch.cuda.synchronize(self.device)
+        leaks = [f'stream {name}' for name in self.streams.close()]
+        leaks += self.pinned.close()
+        leaks += [f'memory account {name}' for name in self.budget.close()]
+        for leak in leaks:
+            _LOG.warning('not given back before close: %s', leak)
+        return leaks

@@ -1,0 +1,178 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The backend that records a network once per input shape and replays it with one launch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import logging
+from typing import TYPE_CHECKING
+
+import torch
+
+from gpu_runtime.errors import LifecycleError
+
+if TYPE_CHECKING:
+    import threading
+
+    from gpu_runtime.models.forward import Forward
+
+_logger = logging.getLogger(__name__)
+
+_Signature = tuple[tuple[torch.Size, torch.dtype], ...]
+
+MAX_GRAPHS = 8
+"""Recordings per model: each holds the memory of all its intermediate tensors."""
+
+_WARM_UP_RUNS = 3
+"""As in torch's notes on CUDA graphs: lazy initialisation must be over before the capture."""
+
+
+@dataclass
+class _Recording:
+    """A graph with the tensors that it reads and writes."""
+
+    graph: torch.cuda.CUDAGraph
+    inputs: tuple[torch.Tensor, ...]
+    outputs: tuple[torch.Tensor, ...]
+
+
+class CudaGraphModel:
+    """
+    Replay a network as a CUDA graph; follows :class:`~gpu_runtime.models.Model`.
+
+    One graph is recorded per signature (shapes and types of the inputs).  A network that cannot
+    be recorded, and every signature beyond :data:`MAX_GRAPHS`, runs eagerly; the reason is
+    logged once.
+
+    Parameters
+    ----------
+    forward : Forward
+        The module and its casts, on a CUDA device.
+    device : torch.device
+        That device.
+    capture_lock : threading.Lock
+        The process's one lock for captures; held for the length of a capture.
+
+    """
+
+    def __init__(
+        self, forward: Forward, device: torch.device, capture_lock: threading.Lock
+    ) -> None:
+        self._forward: Forward | None = forward
+        self._device = device
+        self._lock = capture_lock
+        self._recordings: dict[_Signature, _Recording | None] = {}
+
+    @property
+    def captured(self) -> int:
+        """Number of signatures that are served by a graph."""
+        return sum(recording is not None for recording in self._recordings.values())
+
+    def prepare(self, example_inputs: tuple[torch.Tensor, ...]) -> None:
+        """
+        Record the graph for these shapes and types.
+
+        Do not call inside ``torch.cuda.use_mem_pool``: the graph's intermediate tensors have to
+        stay in a private pool of its own.
+
+        Parameters
+        ----------
+        example_inputs : tuple of torch.Tensor
+            Inputs as a frame will give them.  Blocks.
+
+        """
+        self._recording(example_inputs)
+
+    def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """
+        Copy the inputs in and replay, on the current stream.
+
+        Parameters
+        ----------
+        *inputs : torch.Tensor
+            On the model's device.  A signature not prepared is recorded now, which blocks.
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            Owned by the model, overwritten by its next call with the same signature: use or
+            copy them on the same stream before it.
+
+        Raises
+        ------
+        LifecycleError
+            After :meth:`close`.
+
+        """
+        recording = self._recording(inputs)
+        if recording is None:
+            return self._open()(*inputs)
+        with torch.inference_mode():
+            for static, given in zip(recording.inputs, inputs, strict=True):
+                static.copy_(given)
+            recording.graph.replay()
+        return recording.outputs
+
+    def close(self) -> None:
+        """Release graphs and weights.  Blocks until the device has finished the last replay."""
+        if self._forward is None:
+            return
+        torch.cuda.synchronize(self._device)
+        for recording in self._recordings.values():
+            if recording is not None:
+                recording.graph.reset()
+        self._recordings.clear()
+        self._forward = None
+
+    def _open(self) -> Forward:
+        if self._forward is None:
+            raise LifecycleError('this model is closed: load it again before calling it')
+        return self._forward
+
+    def _recording(self, inputs: tuple[torch.Tensor, ...]) -> _Recording | None:
+        signature = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
+        if signature not in self._recordings:
+            self._recordings[signature] = self._try_capture(inputs)
+        return self._recordings[signature]
+
+    def _try_capture(self, inputs: tuple[torch.Tensor, ...]) -> _Recording | None:
+        forward = self._open()
+        if len(self._recordings) >= MAX_GRAPHS:
+            _logger.warning(
+                'inputs %s run eagerly: %d shapes are recorded already; give the network one '
+                'fixed input size',
+                [tuple(tensor.shape) for tensor in inputs],
+                MAX_GRAPHS,
+            )
+            return None
+        try:
+            with self._lock, torch.cuda.device(self._device):
+                return self._capture(forward, inputs)
+        except RuntimeError as error:
+            _logger.warning(
+                'this network runs eagerly, it cannot be recorded as a CUDA graph (%s); set '
+                'backend: eager to silence this',
+                str(error).strip().splitlines()[0],
+            )
+            return None
+
+    def _capture(self, forward: Forward, inputs: tuple[torch.Tensor, ...]) -> _Recording:
+        # torch.cuda.graph() is not used: it waits for the whole device and empties the cache of
+        # the whole process, so that every other stage would stall whenever one is configured.
+        stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream(self._device))
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.stream(stream):
+            with torch.inference_mode():
+                static = tuple(tensor.clone() for tensor in inputs)
+            for _ in range(_WARM_UP_RUNS):
+                forward(*static)
+            stream.synchronize()
+            graph.capture_begin(capture_error_mode='thread_local')
+            try:
+                outputs = forward(*static)
+            finally:
+                graph.capture_end()
+        torch.cuda.current_stream(self._device).wait_stream(stream)
+        return _Recording(graph, static, outputs)

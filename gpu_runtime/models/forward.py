@@ -1,0 +1,86 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""One forward pass with its casts: shared by every backend that runs a torch module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+import contextlib
+from dataclasses import dataclass
+
+import torch
+
+from gpu_runtime.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Forward:
+    """
+    A module as a function from tensors to a flat tuple of tensors.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        The network, in evaluation mode and on its device.
+    dtype : torch.dtype
+        Type that floating inputs are cast to: the type of the module's weights.
+    autocast : bool
+        Keep the weights in float32 and let torch choose float16 per operation; for networks
+        with parts that do not exist in float16.
+
+    """
+
+    module: torch.nn.Module
+    dtype: torch.dtype = torch.float32
+    autocast: bool = False
+
+    def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """
+        Run the module without gradients.
+
+        Parameters
+        ----------
+        *inputs : torch.Tensor
+            On the module's device.
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            Outputs in order, floating ones as float32.  Enqueued on the current stream.
+
+        Raises
+        ------
+        ModelError
+            If the module returns something other than (nested) tensors.
+
+        """
+        with torch.inference_mode(), self._precision():
+            outputs = self.module(*(self._cast(tensor, self.dtype) for tensor in inputs))
+            return tuple(self._cast(tensor, torch.float32) for tensor in _flatten(outputs))
+
+    def _precision(self) -> contextlib.AbstractContextManager[object]:
+        if self.autocast:
+            return torch.autocast('cuda', dtype=torch.float16)
+        return contextlib.nullcontext()
+
+    @staticmethod
+    def _cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _flatten(value: object) -> Iterator[torch.Tensor]:
+    """Yield the tensors of nested tuples, lists and mappings, in their own order."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _flatten(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from _flatten(item)
+    else:
+        raise ModelError(
+            f'the network returned a {type(value).__name__}; expected tensors, or tuples, lists '
+            'and dicts of tensors: export it so that its forward returns tensors only'
+        )

@@ -1,0 +1,184 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Page-locked host memory in slabs of exact size, leased per copy and used again."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from gpu_runtime.stream import Event
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(eq=False)
+class PinnedSlab:
+    """
+    A lease on page-locked host memory; made by :class:`PinnedPool`.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        uint8 (nbytes,); plain memory on a CPU.
+    tensor : torch.Tensor
+        The same bytes as a tensor.
+    after : Event
+        The slab is free again when this has passed.
+
+    """
+
+    array: NDArray[np.uint8]
+    tensor: torch.Tensor
+    after: Event
+
+
+@dataclass(frozen=True)
+class PinnedReport:
+    """
+    What a :class:`PinnedPool` holds.
+
+    Parameters
+    ----------
+    nbytes : int
+        Bytes of all slabs.
+    slabs : int
+        Number of all slabs.
+    leased : int
+        Slabs that are out now.
+    allocations : int
+        Slabs ever allocated; constant in steady state.
+
+    """
+
+    nbytes: int
+    slabs: int
+    leased: int
+    allocations: int
+
+
+class PinnedPool:
+    """
+    Owner of page-locked memory for copies to and from the device.
+
+    ``cudaHostAlloc`` can stall every thread of the process, and torch's pinned allocator rounds
+    up to powers of two: so slabs have the exact size, and are kept.
+
+    Parameters
+    ----------
+    device : torch.device
+        A CUDA device, or the CPU, where the slabs are plain memory.
+
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._lock = threading.Lock()
+        self._shelf: defaultdict[int, list[PinnedSlab]] = defaultdict(list)
+        self._leased: dict[int, PinnedSlab] = {}
+        self._allocations = 0
+
+    def reserve(self, nbytes: int, count: int) -> None:
+        """
+        Allocate slabs ahead of time.
+
+        Parameters
+        ----------
+        nbytes : int
+            Size of each slab.
+        count : int
+            Slabs that shall be on the shelf.  Blocks while the driver allocates.
+
+        """
+        slabs = [self.lease(nbytes) for _ in range(count)]
+        for slab in slabs:
+            self.release(slab, Event())
+
+    def lease(self, nbytes: int) -> PinnedSlab:
+        """
+        Return a slab of exactly ``nbytes`` bytes.
+
+        Parameters
+        ----------
+        nbytes : int
+            Size in bytes.
+
+        Returns
+        -------
+        PinnedSlab
+            From the shelf if one has passed its event, else newly allocated (which may block).
+            The caller gives it back with :meth:`release`.
+
+        """
+        with self._lock:
+            shelf = self._shelf[nbytes]
+            for i, slab in enumerate(shelf):
+                if slab.after.passed():
+                    del shelf[i]
+                    break
+            else:
+                slab = self._allocate(nbytes)
+            self._leased[id(slab)] = slab
+            return slab
+
+    def _allocate(self, nbytes: int) -> PinnedSlab:
+        self._allocations += 1
+        if self.device.type == 'cuda':
+            import cupy
+
+            memory = cupy.cuda.PinnedMemoryPointer(cupy.cuda.PinnedMemory(nbytes), 0)
+            array = np.frombuffer(memory, np.uint8, nbytes)
+        else:
+            array = np.empty(nbytes, np.uint8)
+        return PinnedSlab(array, torch.from_numpy(array), Event())
+
+    def release(self, slab: PinnedSlab, after: Event) -> None:
+        """
+        Put a slab back; it is handed out again once ``after`` has passed.
+
+        Parameters
+        ----------
+        slab : PinnedSlab
+            A lease of this pool.
+        after : Event
+            Recorded after the last copy from or into the slab.
+
+        """
+        slab.after = after
+        with self._lock:
+            if self._leased.pop(id(slab), None) is not None:
+                self._shelf[slab.array.nbytes].append(slab)
+
+    def trim(self) -> int:
+        """Free every shelved slab whose event has passed; return the bytes freed."""
+        freed = 0
+        with self._lock:
+            for nbytes, slabs in list(self._shelf.items()):
+                kept = [slab for slab in slabs if not slab.after.passed()]
+                freed += nbytes * (len(slabs) - len(kept))
+                self._shelf[nbytes] = kept
+        return freed
+
+    def report(self) -> PinnedReport:
+        """Return what is held now."""
+        with self._lock:
+            shelved = [slab for slabs in self._shelf.values() for slab in slabs]
+            slabs = shelved + list(self._leased.values())
+            return PinnedReport(
+                nbytes=sum(slab.array.nbytes for slab in slabs),
+                slabs=len(slabs),
+                leased=len(self._leased),
+                allocations=self._allocations,
+            )
+
+    def close(self) -> list[str]:
+        """Free the shelf and describe the slabs that never came back."""
+        with self._lock:
+            self._shelf.clear()
+            return [f'pinned slab of {slab.array.nbytes} bytes' for slab in self._leased.values()]

@@ -1,0 +1,136 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a network wants to read: the key under which a frame remembers a prepared tensor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+
+from gpu_runtime.errors import SpecMismatchError
+
+
+class Fit(str, Enum):
+    """How a picture is brought to the size of the tensor."""
+
+    STRETCH = 'stretch'
+    """Each axis scaled on its own."""
+    LETTERBOX_CENTER = 'letterbox_center'
+    """Aspect kept, padding shared by both sides."""
+    LETTERBOX_TOP_LEFT = 'letterbox_top_left'
+    """Aspect kept, picture in the upper left corner, padding right and below."""
+
+
+class Layout(str, Enum):
+    """Order of the axes, batch first."""
+
+    NCHW = 'NCHW'
+    NHWC = 'NHWC'
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """
+    Shape, type and value range of a prepared image tensor.
+
+    A value is computed as ``(pixel * scale - mean[c]) / std[c]`` from 8-bit pixels, padding
+    included.  Instances are hashable: equal specs share one tensor per frame.
+
+    Parameters
+    ----------
+    width : int
+        Columns of the tensor; 0 keeps the picture's own width.
+    height : int
+        Rows of the tensor; 0 keeps the picture's own height.
+    fit : Fit
+        Stretch or letterbox.
+    channels : str
+        ``'rgb'``, ``'bgr'`` or ``'mono'`` (BT.601 luma 0.299 R + 0.587 G + 0.114 B, as OpenCV).
+    layout : Layout
+        NCHW or NHWC.
+    dtype : torch.dtype
+        ``torch.float32`` or ``torch.float16``.
+    scale : float
+        Factor applied to the 8-bit value first, e.g. ``1 / 255``.
+    mean : tuple of float
+        Subtracted per output channel, after scaling.
+    std : tuple of float
+        Divided by per output channel.
+    pad : float
+        8-bit value of the padding, in every channel.
+    multiple : int
+        With a size of 0: sides are padded (never scaled) up to a multiple of this.
+
+    Raises
+    ------
+    SpecMismatchError
+        If a field is out of range.
+
+    """
+
+    width: int
+    height: int
+    fit: Fit = Fit.STRETCH
+    channels: str = 'rgb'
+    layout: Layout = Layout.NCHW
+    dtype: torch.dtype = torch.float32
+    scale: float = 1.0 / 255.0
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    pad: float = 114.0
+    multiple: int = 1
+
+    def __post_init__(self) -> None:
+        count = self.channel_count
+        if len(self.mean) != count or len(self.std) != count:
+            raise SpecMismatchError(
+                f'tensor spec has {len(self.mean)} means and {len(self.std)} deviations; '
+                f'channels={self.channels!r} needs {count} of each'
+            )
+        if 0.0 in self.std:
+            raise SpecMismatchError('tensor spec has a standard deviation of 0; expected > 0')
+        if self.width < 0 or self.height < 0 or self.multiple < 1:
+            raise SpecMismatchError(
+                f'tensor spec {self.width}x{self.height}, multiple {self.multiple}: expected '
+                'sizes >= 0 and a multiple >= 1'
+            )
+        if self.dtype not in (torch.float32, torch.float16):
+            raise SpecMismatchError(
+                f'tensor spec dtype {self.dtype}: expected torch.float32 or torch.float16'
+            )
+
+    @property
+    def channel_count(self) -> int:
+        """Number of output channels."""
+        counts = {'rgb': 3, 'bgr': 3, 'mono': 1}
+        if self.channels not in counts:
+            raise SpecMismatchError(
+                f'tensor spec channels {self.channels!r}: expected rgb, bgr or mono'
+            )
+        return counts[self.channels]
+
+    def shape(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """
+        Return the shape of the tensor made from a picture.
+
+        Parameters
+        ----------
+        width : int
+            Columns of the picture.
+        height : int
+            Rows of the picture.
+
+        Returns
+        -------
+        tuple of int
+            Four sizes in the order of :attr:`layout`, batch 1.
+
+        """
+        columns, rows = self.width or width, self.height or height
+        columns += -columns % self.multiple
+        rows += -rows % self.multiple
+        if self.layout is Layout.NCHW:
+            return (1, self.channel_count, rows, columns)
+        return (1, rows, columns, self.channel_count)

@@ -1,0 +1,166 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Copies between host and device: one upload per picture, one small download per result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from typing import Any
+
+import numpy as np
+import torch
+
+from gpu_runtime.errors import SpecMismatchError
+from gpu_runtime.stream import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from gpu_runtime.pinned_pool import PinnedPool
+    from gpu_runtime.pinned_pool import PinnedSlab
+    from gpu_runtime.stream import Stream
+    from gpu_runtime.stream import StreamPool
+
+
+@dataclass(eq=False)
+class Download:
+    """
+    Device tensors on their way to the host; made by :meth:`Transfers.download`.
+
+    Parameters
+    ----------
+    arrays : tuple of numpy.ndarray
+        One per tensor, same shape and type; readable after :meth:`wait`, until :meth:`release`.
+    event : Event
+        Passes when the copies are complete.
+    slabs : tuple of PinnedSlab
+        Leases that back the arrays.
+    pool : PinnedPool
+        Where they go back to.
+
+    """
+
+    arrays: tuple[NDArray[Any], ...]
+    event: Event
+    slabs: tuple[PinnedSlab, ...]
+    pool: PinnedPool
+
+    def wait(self) -> None:
+        """Block the calling thread, without the GIL, until the arrays are complete."""
+        self.event.wait_host()
+
+    def release(self) -> None:
+        """Give the memory back; the arrays must not be read after this."""
+        for slab in self.slabs:
+            self.pool.release(slab, self.event)
+
+
+class Transfers:
+    """
+    The two ways across the bus.
+
+    Parameters
+    ----------
+    device : torch.device
+        The device side.
+    pinned : PinnedPool
+        Source of page-locked memory.
+    streams : StreamPool
+        Source of the upload stream.
+
+    """
+
+    def __init__(self, device: torch.device, pinned: PinnedPool, streams: StreamPool) -> None:
+        self.device = device
+        self.uploads = 0
+        self._pinned = pinned
+        self._streams = streams
+        self._stream = streams.lease('upload')
+
+    def upload(
+        self, data: Any, nbytes: int, *, offset: int = 0
+    ) -> tuple[torch.Tensor, Event]:
+        """
+        Copy bytes to the device, through page-locked memory and asynchronously.
+
+        Parameters
+        ----------
+        data : bytes-like
+            Read before the call returns; the GIL is released while its bytes are copied.
+        nbytes : int
+            How many bytes to take.
+        offset : int
+            First byte.
+
+        Returns
+        -------
+        tensor : torch.Tensor
+            uint8 (nbytes,) on the device, owned by the caller.
+        ready : Event
+            Passes when the tensor is complete.
+
+        Raises
+        ------
+        SpecMismatchError
+            If ``data`` is shorter than ``offset + nbytes``.
+
+        """
+        if memoryview(data).nbytes < offset + nbytes:
+            raise SpecMismatchError(
+                f'upload of {nbytes} bytes at {offset} from {memoryview(data).nbytes} bytes'
+            )
+        source = np.frombuffer(data, np.uint8, nbytes, offset)
+        self.uploads += 1
+        if self.device.type == 'cpu':
+            tensor = torch.empty(nbytes, dtype=torch.uint8)
+            np.copyto(tensor.numpy(), source)
+            return tensor, Event()
+        return self._upload_pinned(source)
+
+    def _upload_pinned(self, source: NDArray[np.uint8]) -> tuple[torch.Tensor, Event]:
+        slab = self._pinned.lease(source.nbytes)
+        np.copyto(slab.array, source)
+        with self._stream:
+            tensor = torch.empty(source.nbytes, dtype=torch.uint8, device=self.device)
+            tensor.copy_(slab.tensor, non_blocking=True)
+            ready = self._stream.record()
+        self._pinned.release(slab, ready)
+        return tensor, ready
+
+    def download(self, tensors: Sequence[torch.Tensor], stream: Stream) -> Download:
+        """
+        Start copying tensors to the host, ordered after the work already on a stream.
+
+        Parameters
+        ----------
+        tensors : sequence of torch.Tensor
+            On the device.
+        stream : Stream
+            The calling thread's current stream.  Does not block.
+
+        Returns
+        -------
+        Download
+            To be waited for and released by another thread.
+
+        """
+        if self.device.type == 'cpu':
+            arrays = tuple(tensor.detach().numpy() for tensor in tensors)
+            return Download(arrays, Event(), (), self._pinned)
+        slabs = tuple(self._pinned.lease(t.numel() * t.element_size()) for t in tensors)
+        arrays = tuple(self._copy_back(t, slab) for t, slab in zip(tensors, slabs, strict=True))
+        return Download(arrays, stream.record(), slabs, self._pinned)
+
+    @staticmethod
+    def _copy_back(tensor: torch.Tensor, slab: PinnedSlab) -> NDArray[Any]:
+        host = slab.tensor.view(tensor.dtype).view(tensor.shape)
+        host.copy_(tensor, non_blocking=True)
+        array: NDArray[Any] = host.numpy()
+        return array
+
+    def close(self) -> None:
+        """Give the upload stream back."""
+        self._streams.release(self._stream)

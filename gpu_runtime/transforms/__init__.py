@@ -1,0 +1,11 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""From the bytes of an image to the tensor that a network reads, in one step."""
+
+from __future__ import annotations
+
+from gpu_runtime.transforms.image_transform import ImageTransform
+from gpu_runtime.transforms.image_transform import PreparedTensor
+from gpu_runtime.transforms.image_transform import make_image_transform
+
+__all__ = ['ImageTransform', 'PreparedTensor', 'make_image_transform']

@@ -1,0 +1,148 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The contract of the one step from image bytes to a network's input tensor.
+
+Called by a frame, once per distinct spec, on the thread of the stage that asks first and with
+that stage's stream current.  Instances may be shared by threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+import logging
+from typing import Protocol
+
+import torch
+
+from gpu_runtime.affine_map import AffineMap
+from gpu_runtime.errors import SpecMismatchError
+from gpu_runtime.image_format import ImageFormat
+from gpu_runtime.tensor_spec import TensorSpec
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PreparedTensor:
+    """
+    A tensor made from a picture, and the way back to the picture's pixels.
+
+    Parameters
+    ----------
+    tensor : torch.Tensor
+        Shape ``spec.shape(width, height)``, dtype ``spec.dtype``, contiguous, on the device of
+        the transform.  It owns its memory.
+    map : AffineMap
+        From source pixels to tensor pixels.
+    spec : TensorSpec
+        What was asked for.
+
+    """
+
+    tensor: torch.Tensor
+    map: AffineMap
+    spec: TensorSpec
+
+
+class ImageTransform(Protocol):
+    """Decode, resize, pad, reorder, normalise and cast a picture."""
+
+    def __call__(
+        self, data: torch.Tensor, format: ImageFormat, spec: TensorSpec
+    ) -> PreparedTensor:
+        """
+        Enqueue the transform on the calling thread's current torch stream.
+
+        Does not block, except to compile a kernel when a combination of encoding and spec is
+        first seen.  Resizing is bilinear without antialiasing, pixel centres at half integers
+        (OpenCV's ``INTER_LINEAR``).
+
+        Parameters
+        ----------
+        data : torch.Tensor
+            uint8, shape (n,) with n >= ``format.nbytes``, contiguous, on the transform's device.
+            It must stay alive and unchanged until the enqueued work is done.
+        format : ImageFormat
+            Size, encoding and row step of the picture in ``data``.
+        spec : TensorSpec
+            What the network wants to read.
+
+        Returns
+        -------
+        PreparedTensor
+            Its tensor comes from torch's allocator on the current stream; hand it to another
+            stream with an event.
+
+        Raises
+        ------
+        SpecMismatchError
+            If ``data`` has another type or device, or too few bytes.
+
+        """
+        ...
+
+
+def make_image_transform(device: torch.device) -> ImageTransform:
+    """
+    Return the fastest transform that this machine can run.
+
+    Parameters
+    ----------
+    device : torch.device
+        ``cpu`` or ``cuda``, where pictures and tensors live.
+
+    Returns
+    -------
+    ImageTransform
+        The fused CuPy kernel on ``cuda``, the torch version elsewhere.  On ``cuda`` without
+        CuPy also the torch version, several launches per picture, with a warning in the log.
+
+    """
+    from gpu_runtime.transforms.torch_transform import TorchTransform
+
+    if device.type != 'cuda':
+        return TorchTransform(device)
+    try:
+        from gpu_runtime.transforms.cupy_transform import CupyTransform
+
+        return CupyTransform(device)
+    except ImportError as error:
+        _logger.warning(
+            'the fused image kernel is not available on %s (%s); pictures are prepared by '
+            'torch, which is slower: install cupy-cuda13x or the build for your CUDA version',
+            device,
+            error,
+        )
+        return TorchTransform(device)
+
+
+def require_image_data(data: torch.Tensor, format: ImageFormat, device: torch.device) -> None:
+    """
+    Refuse a buffer that cannot hold the picture it is said to hold.
+
+    Parameters
+    ----------
+    data : torch.Tensor
+        The bytes of the picture.
+    format : ImageFormat
+        What they are said to be.
+    device : torch.device
+        Where they are expected, with its index if it has one.
+
+    Raises
+    ------
+    SpecMismatchError
+        If type, shape, device or length do not fit.
+
+    """
+    if data.dtype != torch.uint8 or data.dim() != 1 or not data.is_contiguous():
+        raise SpecMismatchError(
+            f'image data is {data.dtype} of shape {tuple(data.shape)}, strides {data.stride()}; '
+            'expected contiguous torch.uint8 of shape (nbytes,): pass the bytes as received'
+        )
+    if data.device != device:
+        raise SpecMismatchError(
+            f'image data is on {data.device}; this transform works on {device}: upload it there'
+        )
+    format.require_nbytes(data.numel())

@@ -1,0 +1,120 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The image transform in plain torch: what runs on the CPU, and the oracle of the kernel."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from gpu_runtime.affine_map import AffineMap
+from gpu_runtime.image_format import ENCODINGS
+from gpu_runtime.image_format import ImageFormat
+from gpu_runtime.tensor_spec import Layout
+from gpu_runtime.tensor_spec import TensorSpec
+from gpu_runtime.transforms.image_transform import PreparedTensor
+from gpu_runtime.transforms.image_transform import require_image_data
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in grey.  Source: ITU-R BT.601, OpenCV's COLOR_RGB2GRAY."""
+
+
+class TorchTransform:
+    """
+    Prepare pictures with torch operations; see :class:`ImageTransform` for the contract.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where pictures and tensors live.
+
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        if device.type == 'cuda' and device.index is None:
+            self._device = torch.device('cuda', torch.cuda.current_device())
+
+    def __call__(
+        self, data: torch.Tensor, format: ImageFormat, spec: TensorSpec
+    ) -> PreparedTensor:
+        """
+        Enqueue the transform on the calling thread's current torch stream.
+
+        Parameters
+        ----------
+        data : torch.Tensor
+            uint8, shape (n,) with n >= ``format.nbytes``, contiguous, on this device.
+        format : ImageFormat
+            Size, encoding and row step of the picture in ``data``.
+        spec : TensorSpec
+            What the network wants to read.
+
+        Returns
+        -------
+        PreparedTensor
+            The tensor, owning its memory.  Does not block on ``cuda``.
+
+        Raises
+        ------
+        SpecMismatchError
+            If ``data`` has another type or device, or too few bytes.
+
+        """
+        require_image_data(data, format, self._device)
+        fitted = AffineMap.fit(spec, format.width, format.height)
+        picture = _resized(_pixels(data, format), *fitted.inner_wh)
+        tensor = torch.empty(
+            spec.shape(format.width, format.height), dtype=spec.dtype, device=self._device
+        )
+        _write(_output_planes(picture, format, spec), spec, fitted, tensor)
+        return PreparedTensor(tensor, fitted, spec)
+
+
+def _pixels(data: torch.Tensor, format: ImageFormat) -> torch.Tensor:
+    """View the bytes as (1, C, H, W) without row padding; copies nothing."""
+    # Alpha stays until the planes are named: resizing four channels takes a quarter of the
+    # time of gathering three of four (2.4 and 9.0 ms at 1280x720 to 416x416 on one core).
+    shape = (1, format.channels, format.height, format.width)
+    return data.as_strided(shape, (format.nbytes, 1, format.step, format.channels))
+
+
+def _resized(picture: torch.Tensor, width: int, height: int) -> torch.Tensor:
+    """Return the picture at a size: itself as uint8 if it has that size already, else float32."""
+    if picture.shape[2:] == (height, width):
+        return picture
+    # Channels last keeps the bytes in order: 3 to 4 times faster on a CPU than making planes.
+    values = picture.to(torch.float32, memory_format=torch.channels_last)
+    return functional.interpolate(values, (height, width), mode='bilinear', align_corners=False)
+
+
+def _output_planes(
+    picture: torch.Tensor, format: ImageFormat, spec: TensorSpec
+) -> list[torch.Tensor]:
+    """Return one (1, H, W) plane per output channel, in the spec's order."""
+    red, green, blue = (picture[:, channel] for channel in ENCODINGS[format.encoding].rgb)
+    if spec.channels == 'rgb':
+        return [red, green, blue]
+    if spec.channels == 'bgr':
+        return [blue, green, red]
+    if format.channels == 1:
+        return [red]
+    return [LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue]
+
+
+def _write(
+    planes: list[torch.Tensor], spec: TensorSpec, fitted: AffineMap, tensor: torch.Tensor
+) -> None:
+    """Normalise the planes into their place in the tensor, and fill the rest with padding."""
+    nchw = tensor if spec.layout is Layout.NCHW else tensor.permute(0, 3, 1, 2)
+    width, height = fitted.inner_wh
+    left, top = int(fitted.offset_x), int(fitted.offset_y)
+    padded = nchw.shape[2:] != (height, width)
+    for index, (plane, mean, std) in enumerate(zip(planes, spec.mean, spec.std, strict=True)):
+        target = nchw[:, index]
+        if padded:
+            target.fill_((spec.pad * spec.scale - mean) / std)
+        # One pass from uint8 or float32 to the tensor's type; a CPU scalar needs no upload.
+        bias = torch.tensor(-mean / std, dtype=torch.float32)
+        inner = target[:, top : top + height, left : left + width]
+        torch.add(bias, plane, alpha=spec.scale / std, out=inner)
