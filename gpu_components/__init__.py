@@ -9,8 +9,8 @@ from gpu_components.component import Output
 from gpu_components.component import Result
 from gpu_components.component import Results
 from gpu_components.parameters import ComponentParameters
-from gpu_components.parameters import StringList
 from gpu_components.parameters import parameter
+from gpu_components.parameters import StringList
 from gpu_components.sources.source import Source
 from gpu_components.sources.source import SourceParameters
 

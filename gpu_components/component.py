@@ -14,19 +14,18 @@ A subclass names its parameters, inputs and outputs as class data and writes thr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import re
 from typing import Any
 from typing import ClassVar
 from typing import Generic
+from typing import TYPE_CHECKING
 from typing import TypeVar
 
 from gpu_components.parameters import ComponentParameters
 from gpu_runtime.frame import Frame
-from gpu_runtime.frame import Header
 
 if TYPE_CHECKING:
     import torch

@@ -17,10 +17,10 @@ cleanup       everything released                       does not fail
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+import threading
 from typing import Any
+from typing import TYPE_CHECKING
 
 from rclpy.lifecycle import LifecycleNode
 from rclpy.lifecycle import LifecycleState
@@ -31,11 +31,11 @@ from gpu_components.ingress import IngressNeed
 from gpu_components.parameter_store import ParameterStore
 from gpu_components.sources.source import Source
 from gpu_components.sources.source import SourceStage
+from gpu_components.stage import close_prepared
 from gpu_components.stage import FrameStage
+from gpu_components.stage import replace
 from gpu_components.stage import Stage
 from gpu_components.stage import StageLinks
-from gpu_components.stage import close_prepared
-from gpu_components.stage import replace
 from gpu_runtime.errors import GpuPerceptionError
 from gpu_runtime.frame_bus import Overflow
 
@@ -63,8 +63,6 @@ class ComponentNode(LifecycleNode):
         The shared device manager.
     router : IngressRouter
         Brings ROS topics onto the bus.
-    on_lost : callable
-        Called with the error when the CUDA context is lost.
     **options
         Keyword arguments of ``rclpy.node.Node``.
 
@@ -80,14 +78,11 @@ class ComponentNode(LifecycleNode):
         cls: type[Component[Any, Any]],
         gpu: GpuContext,
         router: IngressRouter,
-        *,
-        on_lost: Callable[[BaseException], None],
         **options: Any,
     ) -> None:
         super().__init__(cls.default_name(), **options)
         self._gpu = gpu
         self._router = router
-        self._on_lost = on_lost
         self._transition = threading.RLock()
         self._egress: Egress | None = None
         self._stream: Stream | None = None
@@ -132,7 +127,6 @@ class ComponentNode(LifecycleNode):
             elif self._stream is not None:
                 replace(self.component, params, staged)
 
-
     def _discard_staged(self) -> None:
         staged, self._staged = self._staged, None
         close_prepared(staged)
@@ -149,7 +143,9 @@ class ComponentNode(LifecycleNode):
             if self.trigger_configure() == SUCCESS:
                 self.trigger_activate()
 
-    def _attempt(self, what: str, work: Callable[[], None], undo: Callable[[], None]) -> Any:
+    def _attempt(
+        self, what: str, work: Callable[[], None], undo: Callable[[], None]
+    ) -> TransitionCallbackReturn:
         try:
             work()
         except Exception as error:
@@ -220,7 +216,6 @@ class ComponentNode(LifecycleNode):
             self._egress,
             self.metrics,
             lambda: int(self.get_clock().now().nanoseconds),
-            self._on_lost,
         )
         if isinstance(self.component, Source):
             self._stage = SourceStage(links, self.get_fully_qualified_name())

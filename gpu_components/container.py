@@ -10,15 +10,13 @@ while the request waits, and prepared on a thread of its own afterwards.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import difflib
 import threading
 import traceback
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 from typing import Any
+from typing import TYPE_CHECKING
 
-import rclpy.logging
-import torch
 from composition_interfaces.srv import ListNodes
 from composition_interfaces.srv import LoadNode
 from composition_interfaces.srv import UnloadNode
@@ -26,7 +24,9 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.exceptions import InvalidParameterValueException
+import rclpy.logging
 from rclpy.node import Node
+import torch
 
 from gpu_components.component_node import ComponentNode
 from gpu_components.diagnostics import Diagnostics
@@ -70,7 +70,6 @@ class Container(Node):
     ) -> None:
         super().__init__('gpu_container', **options)
         self._plane_executor = executor
-        self._on_lost = on_lost
         self._components_lock = threading.RLock()
         self._next_id = 1
         self._components: dict[int, ComponentNode] = {}
@@ -88,6 +87,7 @@ class Container(Node):
             allow_unsafe_models=self._read_only(
                 'allow_unsafe_models', False, 'Accept model files that can run code on load.'
             ),
+            on_lost=on_lost,
         )
         self._ingress_node = Node(
             f'_{self.get_name()}_ingress',
@@ -164,9 +164,7 @@ class Container(Node):
             allow_module_plugins=self._allow_module_plugins,
         )
         options = node_options(request)
-        node = ComponentNode(
-            cls, self.gpu, self.router, on_lost=self._on_lost, context=self.context, **options
-        )
+        node = ComponentNode(cls, self.gpu, self.router, context=self.context, **options)
         if request.log_level:
             rclpy.logging.set_logger_level(node.get_logger().name, request.log_level)
         self._warn_of_unknown_parameters(node, request)

@@ -65,7 +65,7 @@ class Diagnostics:
 
     def _status(self, name: str, stage: StageSnapshot, state: str) -> DiagnosticStatus:
         before = self._before.get(name)
-        failed = before is not None and stage.dropped > before.dropped
+        failed = stage.dropped > (before.dropped if before else 0)
         level, text = DiagnosticStatus.OK, state
         if state != 'active':
             level = DiagnosticStatus.ERROR if stage.error else DiagnosticStatus.WARN
@@ -76,6 +76,7 @@ class Diagnostics:
         earlier = before.counts.get('processed', 0) if before else processed
         values = {
             'frame_rate_node': f'{(processed - earlier) / PERIOD_S:.1f}',
+            'last_error': stage.error,
             **{name: str(count) for name, count in stage.counts.items()},
             **_milliseconds(stage),
         }

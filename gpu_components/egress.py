@@ -9,13 +9,13 @@ per component waits for their event, builds the message and publishes it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 import queue
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from typing import Any
+from typing import TYPE_CHECKING
 
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
@@ -209,8 +209,7 @@ class Egress:
             try:
                 self._publish(pending)
             except Exception as error:
-                if self._context.lost(error):
-                    self._node.get_logger().fatal(f'CUDA context lost: {error}')
+                self._context.notice(error)
                 self._metrics.fail('egress', f'publishing failed: {error}')
                 self._node.get_logger().error(
                     f'publishing failed: {error!r}', throttle_duration_sec=5.0

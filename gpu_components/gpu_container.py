@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 import signal
 import sys
 import threading
-from collections.abc import Sequence
 
 import rclpy
 from rclpy.signals import SignalHandlerOptions

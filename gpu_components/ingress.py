@@ -10,10 +10,10 @@ messages and look at the payload only after everything that could make it useles
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+import threading
+import time
 from typing import TYPE_CHECKING
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -143,6 +143,7 @@ class ImageIngress:
         try:
             self._pass_on(message, received_s)
         except (GpuPerceptionError, RuntimeError) as error:
+            self._context.notice(error)
             self._metrics.fail('invalid', str(error))
             self._node.get_logger().error(
                 f'image on {self._topic} dropped: {error}', throttle_duration_sec=5.0
@@ -160,7 +161,12 @@ class ImageIngress:
         picture.require_nbytes(image.data_nbytes)
         header = Header(image.stamp_ns, image.frame_id)
         frame = self._context.frame(
-            header, picture, message, offset=image.data_offset, received_s=received_s
+            header,
+            picture,
+            message,
+            offset=image.data_offset,
+            received_s=received_s,
+            metrics=self._metrics,
         )
         self._metrics.count('processed')
         self._channel.publish(frame)

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from typing import Any
+from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Time
 from sensor_msgs.msg import Image
@@ -42,12 +42,10 @@ def header_message(header: Header) -> HeaderMessage:
 
     """
     seconds, nanoseconds = divmod(header.stamp_ns, NANOSECONDS)
-    return HeaderMessage(
-        stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=header.frame_id
-    )
+    return HeaderMessage(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=header.frame_id)
 
 
-def image_message(header: Header, format: ImageFormat, data: NDArray[Any]) -> Image:  # noqa: A002
+def image_message(header: Header, format: ImageFormat, data: NDArray[Any]) -> Image:
     """
     Return a picture as a message.
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 from typing import Any
+from typing import TYPE_CHECKING
 
-import torch
 from sensor_msgs.msg import Image
+import torch
 from vision_msgs.msg import Detection2DArray
 
 from gpu_components.component import Component
@@ -21,8 +21,8 @@ from gpu_components.messages import detections_message
 from gpu_components.messages import image_message
 from gpu_components.overlay import draw_detections
 from gpu_components.parameters import ComponentParameters
-from gpu_components.parameters import StringList
 from gpu_components.parameters import parameter
+from gpu_components.parameters import StringList
 from gpu_components.resources import resolve_path
 from gpu_runtime.detection import DetectionLimits
 from gpu_runtime.detection import Detections
@@ -32,9 +32,11 @@ from gpu_runtime.detection import resolve_preset
 from gpu_runtime.errors import ParameterError
 from gpu_runtime.frame import Header
 from gpu_runtime.models import BACKENDS
-from gpu_runtime.models import PRECISIONS
-from gpu_runtime.models import ModelSource
 from gpu_runtime.models import load_model
+from gpu_runtime.models import ModelSource
+from gpu_runtime.models import PRECISIONS
+from gpu_runtime.models.factory import Backend
+from gpu_runtime.models.factory import Precision
 
 if TYPE_CHECKING:
     from gpu_components.component import Results
@@ -72,12 +74,12 @@ class ObjectDetectorParameters(ComponentParameters):
         'Class names: auto, a set (coco80, coco91, voc21, face), a file, or a list.',
         prepares=True,
     )
-    backend: str = parameter('auto', 'What runs the network.', choices=BACKENDS, prepares=True)
-    precision: str = parameter(
+    backend: Backend = parameter('auto', 'What runs the network.', choices=BACKENDS, prepares=True)
+    precision: Precision = parameter(
         'fp32', 'Arithmetic of the network.', choices=PRECISIONS, prepares=True
     )
     input_width: int = parameter(
-        0, 'Width of the network input; 0 takes the model.', unit='px', ge=0, le=8192, prepares=True
+        0, 'Width of the input; 0 takes the model.', unit='px', ge=0, le=8192, prepares=True
     )
     input_height: int = parameter(
         0, 'Height of the input; 0 takes the model.', unit='px', ge=0, le=8192, prepares=True

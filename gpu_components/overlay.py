@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-import zlib
-from typing import TYPE_CHECKING
 from typing import Any
+from typing import TYPE_CHECKING
+import zlib
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 def draw_detections(
     data: NDArray[np.uint8],
-    format: ImageFormat,  # noqa: A002
+    format: ImageFormat,
     boxes: NDArray[np.float32],
     scores: NDArray[np.float32],
     names: Sequence[str],

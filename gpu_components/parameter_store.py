@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 from typing import Any
 from typing import get_type_hints
+from typing import TYPE_CHECKING
 
 from rcl_interfaces.msg import FloatingPointRange
 from rcl_interfaces.msg import IntegerRange
@@ -15,9 +15,10 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rcl_interfaces.msg import SetParametersResult
 
 from gpu_components.parameters import ComponentParameters
-from gpu_components.parameters import ParameterInfo
 from gpu_components.parameters import from_values
 from gpu_components.parameters import infos
+from gpu_components.parameters import ParameterInfo
+from gpu_components.parameters import ros_type
 from gpu_runtime.errors import GpuPerceptionError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def descriptor(name: str, hint: Any, info: ParameterInfo) -> ParameterDescriptor
         description=info.description + unit,
         additional_constraints=info.constraint(),
         read_only=info.read_only,
-        dynamic_typing=hint not in (bool, int, float, str),
+        dynamic_typing=ros_type(hint) is None,
     )
     if info.ge is not None and info.le is not None:
         if hint is int:

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import fields
 from typing import Any
+from typing import get_origin
 from typing import get_type_hints
+from typing import Literal
 
 from gpu_runtime.errors import ParameterError
 from gpu_runtime.frame_bus import Overflow
@@ -107,9 +109,7 @@ def infos(cls: type[ComponentParameters]) -> dict[str, ParameterInfo]:
     return {f.name: f.metadata['ros'] for f in fields(cls)}
 
 
-def from_values(
-    cls: type[ComponentParameters], values: Mapping[str, Any]
-) -> ComponentParameters:
+def from_values(cls: type[ComponentParameters], values: Mapping[str, Any]) -> ComponentParameters:
     """
     Make a checked instance from ROS parameter values.
 
@@ -135,16 +135,38 @@ def from_values(
     return cls(**{name: _typed(name, hints[name], value) for name, value in values.items()})
 
 
+def ros_type(hint: Any) -> type | None:
+    """
+    Return the type that ROS has for a field.
+
+    Parameters
+    ----------
+    hint : type
+        Of the field; a ``Literal`` of texts is a text.
+
+    Returns
+    -------
+    type or None
+        bool, int, float or str; None for lists, whose type ROS cannot tell while they are empty.
+
+    """
+    if get_origin(hint) is Literal:
+        return str
+    return hint if hint in (bool, int, float, str) else None
+
+
 def _typed(name: str, hint: Any, value: Any) -> Any:
     """Return a ROS value as the type that the field has."""
-    if hint == StringList or (hint == str | StringList and not isinstance(value, str)):
-        if all(isinstance(item, str) for item in value):
-            return tuple(value)
+    kind = ros_type(hint)
+    if kind is None and not isinstance(value, str):
+        if not all(isinstance(item, str) for item in value):
+            raise ParameterError(f'{name} is {value!r}; expected a list of strings')
+        return tuple(value)
+    if kind is None and hint == StringList:
         raise ParameterError(f'{name} is {value!r}; expected a list of strings')
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    kind = str if hint == str | StringList else hint
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    if kind is not None and (
+        not isinstance(value, kind) or (kind is int and isinstance(value, bool))
+    ):
         raise ParameterError(f'{name} is {value!r}; expected {kind.__name__}')
     return value
 

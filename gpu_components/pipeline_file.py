@@ -21,10 +21,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from composition_interfaces.srv import LoadNode
 from rclpy.logging import get_logging_severity_from_string
 from rclpy.parameter import Parameter
+import yaml
 
 from gpu_runtime.errors import ParameterError
 

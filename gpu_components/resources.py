@@ -47,8 +47,8 @@ def resolve_path(text: str) -> str:
 
 
 def _share_folders(package: str) -> list[Path]:
-    from ament_index_python.packages import PackageNotFoundError
     from ament_index_python.packages import get_package_share_directory
+    from ament_index_python.packages import PackageNotFoundError
 
     try:
         return [Path(get_package_share_directory(package))]

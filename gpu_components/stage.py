@@ -9,12 +9,12 @@ thing that is reported upwards, since no stage can go on with it.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import threading
+import time
 from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from gpu_runtime.frame_bus import Subscription
     from gpu_runtime.metrics import StageMetrics
     from gpu_runtime.stream import Stream
+
+
+IDLE_S = 0.5
+"""A stage without frames looks this often whether it got other parameters."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,6 @@ class StageLinks:
         Of the component.
     now_ns : callable
         Time of the node's clock.
-    on_lost : callable
-        Called with the error when the CUDA context is lost.
 
     """
 
@@ -56,7 +58,6 @@ class StageLinks:
     egress: Egress
     metrics: StageMetrics
     now_ns: Callable[[], int]
-    on_lost: Callable[[BaseException], None]
 
 
 class Stage:
@@ -126,8 +127,7 @@ class Stage:
             cause = 'out_of_memory' if isinstance(error, torch.OutOfMemoryError) else 'error'
             self._metrics.fail(cause, f'{type(error).__name__}: {error}')
             self._component.log.error(f'{what} dropped: {error}', throttle_duration_sec=5.0)
-            if self._component.context.lost(error):
-                self._links.on_lost(error)
+            self._component.context.notice(error)
 
 
 class FrameStage(Stage):
@@ -153,8 +153,11 @@ class FrameStage(Stage):
         super().stop()
 
     def _run(self) -> None:
-        while (frame := self._subscription.take()) is not None:
+        while not self._subscription.closed:
+            frame = self._subscription.take(IDLE_S)
             self._apply_swap()
+            if frame is None:
+                continue
             self._metrics.count('received')
             self._metrics.observe('queue', time.monotonic() - frame.received_s)
             if self._stale(frame):
@@ -163,7 +166,7 @@ class FrameStage(Stage):
             self._guarded(lambda: self._submit(frame), f'frame {frame.header.stamp_ns}')  # noqa: B023
 
     def _stale(self, frame: Frame) -> bool:
-        max_age_ms = self._component.params.max_age_ms
+        max_age_ms = float(self._component.params.max_age_ms)
         return 0 < max_age_ms < (self._links.now_ns() - frame.header.stamp_ns) * 1e-6
 
     def _submit(self, frame: Frame) -> None:

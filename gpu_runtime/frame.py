@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from gpu_runtime.image_format import ImageFormat
+    from gpu_runtime.metrics import StageMetrics
     from gpu_runtime.stream import Event
     from gpu_runtime.stream import Stream
     from gpu_runtime.tensor_spec import TensorSpec
@@ -65,6 +66,8 @@ class Frame:
         When the picture entered this process, in seconds of ``time.monotonic``; default now.
     camera_info : object, optional
         The camera's calibration, if known.
+    metrics : StageMetrics, optional
+        Of the producer; counts ``transforms``, one per distinct spec.
 
     """
 
@@ -78,6 +81,7 @@ class Frame:
         *,
         received_s: float | None = None,
         camera_info: Any | None = None,
+        metrics: StageMetrics | None = None,
     ) -> None:
         format.require_nbytes(data.numel())
         self.header = header
@@ -86,7 +90,7 @@ class Frame:
         self.ready = ready
         self.received_s = time.monotonic() if received_s is None else received_s
         self.camera_info = camera_info
-        self.transforms = 0
+        self._metrics = metrics
         self._transform = transform
         self._lock = threading.Lock()
         self._prepared: dict[TensorSpec, tuple[PreparedTensor, Event]] = {}
@@ -132,7 +136,8 @@ class Frame:
             if spec not in self._prepared:
                 prepared = self._transform(self.use(stream), self.format, spec)
                 self._prepared[spec] = (prepared, stream.record())
-                self.transforms += 1
+                if self._metrics is not None:
+                    self._metrics.count('transforms')
                 return prepared
             prepared, done = self._prepared[spec]
         stream.wait(done)

@@ -137,6 +137,11 @@ class Subscription(Generic[T]):
             return item
 
     @property
+    def closed(self) -> bool:
+        """Whether :meth:`close` was called."""
+        return self._closed
+
+    @property
     def queued(self) -> int:
         """Items waiting now."""
         return len(self._items)

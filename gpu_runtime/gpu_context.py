@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from gpu_runtime.frame import Header
 from gpu_runtime.frame_bus import FrameBus
 from gpu_runtime.image_format import ImageFormat
 from gpu_runtime.metrics import Metrics
+from gpu_runtime.metrics import StageMetrics
 from gpu_runtime.pinned_pool import PinnedPool
 from gpu_runtime.stream import StreamPool
 from gpu_runtime.transfers import Transfers
@@ -88,6 +90,8 @@ class GpuContext:
         See :func:`resolve_device`.
     allow_unsafe_models : bool
         Whether model files that can run code while they load are accepted.
+    on_lost : callable
+        Called with the error when the CUDA context is lost: no call can succeed any more.
 
     Attributes
     ----------
@@ -117,8 +121,15 @@ class GpuContext:
 
     """
 
-    def __init__(self, device: str = 'auto', *, allow_unsafe_models: bool = False) -> None:
+    def __init__(
+        self,
+        device: str = 'auto',
+        *,
+        allow_unsafe_models: bool = False,
+        on_lost: Callable[[BaseException], None] = lambda error: None,
+    ) -> None:
         self.device = resolve_device(device)
+        self._on_lost = on_lost
         self.allow_unsafe_models = allow_unsafe_models
         if self.device.type == 'cuda':
             torch.cuda.set_device(self.device)
@@ -161,6 +172,19 @@ class GpuContext:
         code = getattr(error, 'error_code', None)
         return isinstance(error, torch.AcceleratorError) and code in _STICKY
 
+    def notice(self, error: BaseException) -> None:
+        """
+        Take note of an error of device work; every thread that catches one calls this.
+
+        Parameters
+        ----------
+        error : BaseException
+            Told to ``on_lost`` if it means that the context is lost.
+
+        """
+        if self.lost(error):
+            self._on_lost(error)
+
     def frame(
         self,
         header: Header,
@@ -169,6 +193,7 @@ class GpuContext:
         *,
         offset: int = 0,
         received_s: float | None = None,
+        metrics: StageMetrics | None = None,
     ) -> Frame:
         """
         Upload a picture.
@@ -185,6 +210,8 @@ class GpuContext:
             First byte of the picture.
         received_s : float, optional
             When it entered the process, in seconds of ``time.monotonic``; default now.
+        metrics : StageMetrics, optional
+            Of the producer; counts ``transforms``.
 
         Returns
         -------
@@ -199,7 +226,15 @@ class GpuContext:
         """
         format.require_nbytes(memoryview(data).nbytes - offset)
         tensor, ready = self.transfers.upload(data, format.nbytes, offset=offset)
-        return Frame(header, format, tensor, ready, self.transform, received_s=received_s)
+        return Frame(
+            header,
+            format,
+            tensor,
+            ready,
+            self.transform,
+            received_s=received_s,
+            metrics=metrics,
+        )
 
     def close(self) -> list[str]:
         """

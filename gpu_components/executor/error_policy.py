@@ -8,8 +8,8 @@ Who calls: the thread that ran the callback, after the callback has ended.
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
+import traceback
 
 from rclpy.logging import get_logger
 from rclpy.node import Node

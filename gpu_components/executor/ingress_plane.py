@@ -8,8 +8,8 @@ Who calls: `PlaneExecutor` starts and stops it; the nodes added to it see it as 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
+import threading
 from typing import Any
 
 from rclpy.context import Context
@@ -18,8 +18,8 @@ from rclpy.executors import TimeoutObject
 from rclpy.task import Future
 
 from gpu_components.executor.error_policy import ErrorPolicy
-from gpu_components.executor.ready_task import ReadyTask
 from gpu_components.executor.ready_task import next_ready_task
+from gpu_components.executor.ready_task import ReadyTask
 
 
 class IngressPlane(Executor):

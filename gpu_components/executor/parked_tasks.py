@@ -11,10 +11,10 @@ threads complete. The stock executors try in a busy loop instead.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
+import threading
+import time
 
 from gpu_components.executor.ready_task import ReadyTask
 

@@ -10,9 +10,9 @@ spinning thread.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from rclpy.context import Context
@@ -22,14 +22,16 @@ from rclpy.executors import TimeoutObject
 from rclpy.node import Node
 from rclpy.task import Future
 
-from gpu_components.executor.error_policy import ErrorPolicy
 from gpu_components.executor.error_policy import apply_policy
+from gpu_components.executor.error_policy import ErrorPolicy
 from gpu_components.executor.error_policy import log_and_continue
 from gpu_components.executor.ingress_plane import IngressPlane
 from gpu_components.executor.parked_tasks import ParkedTasks
-from gpu_components.executor.ready_task import ReadyTask
 from gpu_components.executor.ready_task import next_ready_task
+from gpu_components.executor.ready_task import ReadyTask
 from gpu_components.executor.worker_pool import WorkerPool
+
+_TURN_S = 0.01  # how late a second thread that spins may notice what the first one did
 
 
 @dataclass(frozen=True)
@@ -213,10 +215,27 @@ class PlaneExecutor(Executor):
         if not self._has_spun:
             self._has_spun = True
             self._ingress.start()
-        with self._wait_lock:
+        if not self._take_turn(timeout_sec, condition):
+            return
+        try:
             ready = next_ready_task(self, timeout_sec, condition, self._on_error)
+        finally:
+            self._wait_lock.release()
         if ready is not None:
             self._submit(ready)
+
+    def _take_turn(
+        self, timeout_sec: float | TimeoutObject | None, condition: _StopCondition
+    ) -> bool:
+        """Wait for the lock, unless the thread that spins already has done what was wanted."""
+        limit_s = timeout_sec.timeout if isinstance(timeout_sec, TimeoutObject) else timeout_sec
+        if limit_s is None or limit_s < 0:
+            limit_s = float('inf')
+        deadline = time.monotonic() + limit_s
+        while not self._wait_lock.acquire(timeout=min(limit_s, _TURN_S)):
+            if condition() or not self.context.ok() or time.monotonic() >= deadline:
+                return False
+        return True
 
     def _submit(self, ready: ReadyTask) -> None:
         if not self._pool.submit(ready, urgent=ready.is_parameter_service):

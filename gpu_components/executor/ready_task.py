@@ -3,16 +3,17 @@
 """
 All that the executor needs of rclpy beyond its public face, in one place.
 
-Read in rclpy of Humble, Jazzy, Kilted and Lyrical; run with Kilted's. Up to Kilted a task stays in
-the list `_tasks` until it is done, and is yielded again at every wake until then: it is taken off
-here, once. Lyrical has no such list, yields a task once, and resumes coroutines by itself.
+Read in rclpy of Humble, Jazzy, Kilted and rolling (01352d6); run with Kilted's. Up to Kilted a
+task stays in the list `_tasks` until it is done, and is yielded again at every wake until then:
+it is taken off here, once. Rolling has no such list, yields a task once, and resumes coroutines.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+import inspect
+import time
 from typing import Any
 
 from rclpy.exceptions import InvalidHandle
@@ -25,8 +26,8 @@ from rclpy.executors import TimeoutObject
 from rclpy.node import Node
 from rclpy.task import Task
 
-from gpu_components.executor.error_policy import ErrorPolicy
 from gpu_components.executor.error_policy import apply_policy
+from gpu_components.executor.error_policy import ErrorPolicy
 
 _PAUSE_S = 0.01  # after a failed wait, so that a lasting fault does not take a whole core
 _NOTHING_TO_DO = (
@@ -77,6 +78,9 @@ class ReadyTask:
 
     def abandon(self) -> None:
         """Cancel the task and let another executor wait for its entity."""
+        coroutine = getattr(self.task, '_handler', None)
+        if inspect.iscoroutine(coroutine):
+            coroutine.close()  # releases its callback group; cancel() does so only since Kilted
         self.task.cancel()
         if hasattr(self.entity, '_executor_event'):
             self.entity._executor_event = False

@@ -9,10 +9,10 @@ would keep the process from ending, and it cannot keep a thread in reserve.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import deque
 from collections.abc import Callable
+import threading
+import time
 from typing import Generic
 from typing import TypeVar
 

@@ -12,9 +12,9 @@ import cv2
 
 from gpu_components.parameters import parameter
 from gpu_components.resources import resolve_path
+from gpu_components.sources.source import readable
 from gpu_components.sources.source import Source
 from gpu_components.sources.source import SourceParameters
-from gpu_components.sources.source import readable
 from gpu_runtime.errors import SourceError
 
 if TYPE_CHECKING:

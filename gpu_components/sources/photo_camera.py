@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from gpu_components.parameters import StringList
 from gpu_components.parameters import parameter
+from gpu_components.parameters import StringList
 from gpu_components.resources import resolve_path
+from gpu_components.sources.source import readable
 from gpu_components.sources.source import Source
 from gpu_components.sources.source import SourceParameters
-from gpu_components.sources.source import readable
 from gpu_runtime.errors import ParameterError
 
 if TYPE_CHECKING:

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from typing import Any
 from typing import ClassVar
+from typing import TYPE_CHECKING
 from typing import TypeVar
 
 import numpy as np
@@ -113,7 +113,8 @@ class SourceStage(Stage):
         height, width = picture.shape[:2]
         header = Header(self._links.now_ns(), source.params.frame_id)
         layout = ImageFormat(width, height, source.encoding, width * 3)
-        frame = source.context.frame(header, layout, np.ascontiguousarray(picture))
+        data = np.ascontiguousarray(picture)
+        frame = source.context.frame(header, layout, data, metrics=self._metrics)
         self._links.egress.submit(frame, {'image_raw': frame}, stream, started)
 
 

@@ -127,5 +127,7 @@ def float32_at_most(value: float) -> np.float32:
         greater than the other, so the kernel decides as torchvision does with a double.
 
     """
-    single = np.float32(value)
-    return single if float(single) <= value else np.nextafter(single, np.float32(-np.inf))
+    single: np.float32 = np.float32(value)
+    if float(single) > value:
+        single = np.float32(np.nextafter(single, np.float32(-np.inf)))
+    return single

@@ -119,7 +119,7 @@ def _suppress(
     candidates = candidates[by_score]
     classes = class_ids[candidates]
     keep = torch.zeros_like(candidates, dtype=torch.bool)
-    for class_id in classes.unique():
+    for class_id in torch.unique(classes):
         members = (classes == class_id).nonzero().squeeze(1)
         chosen = candidates[members]
         keep[members[nms(boxes[chosen], scores[chosen], iou_threshold)]] = True
@@ -195,4 +195,3 @@ def _require_limits(score_threshold: float, iou_threshold: float, max_detections
         raise SpecMismatchError(
             f'batched_nms: max_detections is {max_detections}; expected at least 1'
         )
-

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 import logging
 from typing import TYPE_CHECKING
@@ -172,7 +173,10 @@ class CudaGraphModel:
             graph.capture_begin(capture_error_mode='thread_local')
             try:
                 outputs = forward(*static)
-            finally:
-                graph.capture_end()
+            except RuntimeError:
+                with contextlib.suppress(RuntimeError):  # the first error is the one that tells
+                    graph.capture_end()
+                raise
+            graph.capture_end()
         torch.cuda.current_stream(self._device).wait_stream(stream)
         return _Recording(graph, static, outputs)

@@ -16,7 +16,6 @@ import io
 import json
 from pathlib import Path
 import re
-from typing import Any
 import zipfile
 
 from gpu_runtime.errors import ModelError
@@ -105,7 +104,7 @@ def _pickle_objections(data: bytes) -> Iterator[str]:
         yield f'sample inputs that are no plain tensors ({type(error).__name__})'
 
 
-def _graph_objections(node: Any, key: str = '') -> Iterator[str]:
+def _graph_objections(node: object, key: str = '') -> Iterator[str]:
     if isinstance(node, dict):
         for name, value in node.items():
             if key in ('tensor_values', 'sym_int_values', 'range_constraints'):
@@ -131,7 +130,7 @@ def _string_objections(key: str, text: str) -> Iterator[str]:
         yield from _spec_objections(json.loads(text))
 
 
-def _spec_objections(node: Any) -> Iterator[str]:
+def _spec_objections(node: object) -> Iterator[str]:
     """Look at a tree spec, whose dictionary keys end up in generated source."""
     if isinstance(node, dict):
         node = list(node.values())

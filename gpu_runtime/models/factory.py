@@ -108,9 +108,11 @@ def _require_possible(
 
 
 def _to_half(module: torch.nn.Module, kind: SourceKind) -> torch.nn.Module:
-    """Halve the weights, in the memory order that tensor cores read without a transposition."""
+    """Halve the weights, in the memory order that tensor cores like where that is faster."""
     module = module.half()
-    if kind in (SourceKind.TORCHVISION, SourceKind.ONNX):
-        # Not for exported programs: their graphs may view weights in the order of the export.
+    # Not for exported programs: their graphs may view weights in the order of the export.  Not
+    # with grouped convolutions either: on an H200, YOLOX nano took 1.03 ms, and 1.38 ms so.
+    grouped = any(getattr(layer, 'groups', 1) > 1 for layer in module.modules())
+    if kind in (SourceKind.TORCHVISION, SourceKind.ONNX) and not grouped:
         module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return module

@@ -162,7 +162,9 @@ class ModelSource:
         """
         self.inspect(weights=weights, allow_unsafe_models=allow_unsafe_models)
         module = self._load(weights, device)
-        return module.requires_grad_(False).to(device)
+        for parameter in module.parameters():  # TorchScript has no requires_grad_() as a whole
+            parameter.requires_grad_(False)
+        return module.to(device)
 
     def _load(self, weights: str, device: torch.device) -> torch.nn.Module:
         from gpu_runtime.models import torch_archive

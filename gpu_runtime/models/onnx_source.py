@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpu_runtime.errors import ModelError
+from gpu_runtime.models.grid_sample import register_grid_sample
 from gpu_runtime.models.static_shapes import StaticShapeModule
 
 if TYPE_CHECKING:
@@ -52,10 +53,7 @@ def load_onnx(path: Path) -> torch.nn.Module:
 def _convert(model: onnx.ModelProto, path: Path) -> torch.nn.Module:
     from onnx2torch import convert
 
-    # onnx2torch turns node names into Python source by way of torch.fx, which does not quote
-    # them: names of our own keep a hostile file from running code.
-    for index, node in enumerate(model.graph.node):
-        node.name = f'node_{index}'
+    _normalise(model.graph)
     try:
         return StaticShapeModule(convert(model).eval())
     except Exception as error:
@@ -65,9 +63,30 @@ def _convert(model: onnx.ModelProto, path: Path) -> torch.nn.Module:
         ) from error
 
 
+def _normalise(graph: onnx.GraphProto) -> None:
+    """Rewrite, without a change of meaning, what onnx2torch trips over."""
+    from onnx import helper
+
+    outputs = {output.name for output in graph.output}
+    for node in graph.node:
+        while node.input and not node.input[-1]:
+            del node.input[-1]  # left out, as ONNX allows; onnx2torch looks for its value
+    for node in list(graph.node):
+        if len(node.output) > 1:
+            # onnx2torch would return all outputs of this node where the graph returns one.
+            for name in outputs.intersection(node.output):
+                graph.node.append(helper.make_node('Identity', [name], [f'{name}/out']))
+                next(output for output in graph.output if output.name == name).name += '/out'
+    # onnx2torch turns node names into Python source by way of torch.fx, which does not quote
+    # them: names of our own keep a hostile file from running code.
+    for index, node in enumerate(graph.node):
+        node.name = f'node_{index}'
+
+
 def _require_convertible(model: onnx.ModelProto, path: Path) -> None:
     from onnx2torch.node_converters import get_converter
 
+    register_grid_sample()
     versions = {opset.domain: opset.version for opset in model.opset_import}
     missing = set()
     for node in model.graph.node:

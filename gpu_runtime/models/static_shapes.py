@@ -55,9 +55,11 @@ class StaticShapeModule(torch.nn.Module):
         super().__init__()
         self.original = graph_module
         # In a plain dict, so that .to() moves the original alone and constants stay on the host.
-        self._folded: dict[tuple[object, ...], Callable[..., Any]] = {}
+        self._folded: dict[
+            tuple[object, ...], Callable[..., torch.Tensor | list[torch.Tensor]]
+        ] = {}
 
-    def forward(self, *inputs: torch.Tensor) -> Any:
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
         """
         Run the graph.
 
@@ -76,8 +78,9 @@ class StaticShapeModule(torch.nn.Module):
         folded = self._folded.get(key)
         if folded is None:
             if len(self._folded) >= _MAX_SHAPES:
-                return self.original(*inputs)
-            folded = self._folded[key] = _Folding(self.original, inputs).result()
+                folded = self.original
+            else:
+                folded = self._folded[key] = _Folding(self.original, inputs).result()
         return folded(*inputs)
 
 
@@ -118,8 +121,10 @@ class _Folding(fx.Interpreter):
             return copies[source]
         value = self.env[source]
         first = bool(user.args) and user.args[0] is source
-        if isinstance(value, torch.Tensor) and self._is(user, _READ_ON_HOST) and not first:
-            value = value.cpu()
+        if isinstance(value, torch.Tensor) and not first:
+            # An index without dimensions is read on the host too, to become a Python number.
+            index = value.dim() == 0 and self._is(user, ('Gather',))
+            value = value.cpu() if index or self._is(user, _READ_ON_HOST) else value
         name = f'folded_{len(constants)}'
         constants[name] = value
         graph = next(iter(copies.values())).graph

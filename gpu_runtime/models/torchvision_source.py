@@ -13,7 +13,6 @@ import os
 from pathlib import Path
 import tempfile
 import threading
-from typing import Any
 from typing import TYPE_CHECKING
 import urllib.request
 
@@ -23,6 +22,7 @@ from gpu_runtime.models.torchvision_detector import TorchvisionDetector
 
 if TYPE_CHECKING:
     import torch
+    from torchvision.models import WeightsEnum
 
 DOWNLOAD_TIMEOUT_S = 10.0
 """Longest silence of the network before a download is given up."""
@@ -132,7 +132,7 @@ def _is_file_name(weights: str) -> bool:
     return weights.endswith(('.pth', '.pt', '.safetensors')) or os.sep in weights
 
 
-def _published(name: str, weights: str) -> Any:
+def _published(name: str, weights: str) -> WeightsEnum:
     """Return the member of torchvision's enum that has this name."""
     from torchvision import models
 
@@ -165,7 +165,7 @@ def _fill(module: torch.nn.Module, state: dict[str, torch.Tensor], where: str) -
 
 
 @contextlib.contextmanager
-def _state_dict_given(member: Any, state: dict[str, torch.Tensor]) -> Iterator[None]:
+def _state_dict_given(member: WeightsEnum, state: dict[str, torch.Tensor]) -> Iterator[None]:
     """
     Let a builder read its published weights from us.
 
@@ -180,7 +180,7 @@ def _state_dict_given(member: Any, state: dict[str, torch.Tensor]) -> Iterator[N
             del member.get_state_dict
 
 
-def _cached(member: Any, name: str) -> Path:
+def _cached(member: WeightsEnum, name: str) -> Path:
     """Return the file of published weights, downloaded on first use."""
     import torch
 

@@ -102,7 +102,7 @@ def test_unicode_frame_and_negative_seconds() -> None:
 def test_stamp_needs_nothing_behind_it() -> None:
     raw = serialize_message(image())
     assert parse_stamp_ns(raw[:12]) == parse_image_header(raw).stamp_ns
-    with pytest.raises(CdrError, match='header.stamp at byte 4: expected 8 bytes, got 7'):
+    with pytest.raises(CdrError, match=r'header\.stamp at byte 4: expected 8 bytes, got 7'):
         parse_stamp_ns(raw[:11])
 
 

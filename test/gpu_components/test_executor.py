@@ -4,27 +4,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 import gc
 import os
+from pathlib import Path
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
 import time
-import warnings
-from collections.abc import Callable
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
+import warnings
 
 import pytest
-import rclpy
 from rcl_interfaces.srv import GetParameters
 from rcl_interfaces.srv import SetParameters
+import rclpy
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.client import Client
 from rclpy.context import Context
 from rclpy.executors import Executor
 from rclpy.executors import MultiThreadedExecutor
@@ -111,7 +112,9 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 5.0) -> bool:
 
 def call(node: Node, srv_type: Any, name: str, request: Any, timeout_s: float = 5.0) -> float:
     """Call a service of another node; give the seconds until the answer came."""
-    client = node.create_client(srv_type, name, callback_group=MutuallyExclusiveCallbackGroup())
+    client: Client[Any, Any] = node.create_client(
+        srv_type, name, callback_group=MutuallyExclusiveCallbackGroup()
+    )
     assert client.wait_for_service(timeout_s), name
     began = time.monotonic()
     future = client.call_async(request)
@@ -195,12 +198,12 @@ def test_spin_once_serves_timers(any_executor: Executor, make_node: NodeFactory)
 def test_async_service_awaits_a_client(any_executor: Executor, make_node: NodeFactory) -> None:
     """A service whose callback calls another service: answered only if coroutines resume."""
     node, caller = make_node('middle'), make_node('caller')
-    backend = node.create_client(
+    backend: Client[Any, Any] = node.create_client(
         Trigger, 'backend', callback_group=MutuallyExclusiveCallbackGroup()
     )
 
     async def forward(request: Trigger.Request, _: Trigger.Response) -> Trigger.Response:
-        return await backend.call_async(request)  # type: ignore[return-value]
+        return await backend.call_async(request)
 
     def answer(_: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.message = 'from behind'
@@ -208,7 +211,7 @@ def test_async_service_awaits_a_client(any_executor: Executor, make_node: NodeFa
 
     node.create_service(Trigger, 'front', forward)
     caller.create_service(Trigger, 'backend', answer)
-    client = caller.create_client(Trigger, 'front')
+    client: Client[Any, Any] = caller.create_client(Trigger, 'front')
     any_executor.add_node(node)
     any_executor.add_node(caller)
     assert client.wait_for_service(5.0)
@@ -315,6 +318,28 @@ def test_exclusive_group_is_respected_and_reentrant_group_is_parallel(
     assert 2 <= most['reentrant'] <= 4
 
 
+def test_callback_may_spin_until_a_future_is_complete(executor: PlaneExecutor) -> None:
+    """Blocking in a callback is common in ROS code; the thread that spins does the work."""
+    late: Future[Any] = Future()
+
+    def block() -> tuple[object, float]:
+        began = time.monotonic()
+        executor.spin_until_future_complete(Future(), 0.2)
+        waited_s = time.monotonic() - began
+        executor.spin_until_future_complete(late)
+        return late.result(), waited_s
+
+    with spinning(executor):
+        task = executor.create_task(block)
+        time.sleep(0.4)
+        late.set_result('arrived')
+        assert wait_until(task.done, 1.0)
+    result = task.result()
+    assert result is not None
+    assert result[0] == 'arrived'
+    assert 0.15 < result[1] < 0.4
+
+
 def test_timers_keep_their_rate(executor: PlaneExecutor, make_node: NodeFactory) -> None:
     ticks: list[float] = []
     node = make_node('rate')
@@ -338,13 +363,13 @@ def test_slow_callbacks_do_not_delay_other_nodes_parameters(
     """More slow callbacks than there are threads, as when a container configures all at once."""
     started: list[str] = []
 
-    def load_a_model(name: str) -> None:
-        started.append(name)
+    def load_a_model() -> None:
+        started.append(threading.current_thread().name)
         time.sleep(2.0)
 
     for index in range(5):
         slow = make_node(f'slow_{index}')
-        slow.create_timer(0.01, lambda name=slow.get_name(): load_a_model(name))
+        slow.create_timer(0.01, load_a_model)
         executor.add_node(slow)
     quick = make_node('quick')
     quick.declare_parameter('gain', 1.0)
@@ -589,10 +614,11 @@ def test_failed_task_keeps_its_exception_and_reports_it(
         await executor.create_task(int)
         raise ValueError('later')
 
-    task = executor.create_task(fail)
-    executor.spin_until_future_complete(task, 2.0)
+    with spinning(executor):
+        task = executor.create_task(fail)
+        assert wait_until(task.done)
+        assert wait_until(lambda: len(errors) == 1)
     assert isinstance(task.exception(), ValueError)
-    assert wait_until(lambda: len(errors) == 1)
     assert errors[0][1:] == (None, None)
 
 
@@ -735,6 +761,7 @@ def test_context_shutdown_ends_both_planes(
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_the_process_cleanly(number: signal.Signals) -> None:
     script = """
+        import time
         import rclpy
         from rclpy.node import Node
         from gpu_components.executor import PlaneExecutor
@@ -747,7 +774,7 @@ def test_signal_ends_the_process_cleanly(number: signal.Signals) -> None:
         executor.add_ingress_node(ingress)
         executor.spin()
         assert executor.shutdown(2.0)
-        print('clean', flush=True)
+        print('clean', time.monotonic(), flush=True)
     """
     with child(script) as process:
         assert process.stdout is not None
@@ -755,9 +782,10 @@ def test_signal_ends_the_process_cleanly(number: signal.Signals) -> None:
         began = time.monotonic()
         process.send_signal(number)
         out, _ = process.communicate(timeout=10.0)
-        assert time.monotonic() - began < 2.0
     assert process.returncode == 0
-    assert out.splitlines()[-1] == 'clean'
+    word, when = out.splitlines()[-1].split()
+    assert word == 'clean'
+    assert float(when) - began < 2.0  # the interpreter's own end is not the executor's
 
 
 # The pool ----------------------------------------------------------------------------------

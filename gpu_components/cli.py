@@ -1,0 +1,71 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The executable ``gpu_perception``: what a person does with the package beside launching it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """
+    Run one subcommand.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; default ``sys.argv[1:]``.
+
+    Returns
+    -------
+    int
+        Exit status: 0 if the subcommand did what it is for.
+
+    """
+    parser = argparse.ArgumentParser(prog='gpu_perception', description=__doc__)
+    commands = parser.add_subparsers(metavar='COMMAND', required=True)
+    for add in COMMANDS:
+        add(commands)
+    options = parser.parse_args(argv)
+    return int(options.run(options))
+
+
+def _add_demo(commands: Any) -> None:
+    text = 'find faces in photographs that come with the dependencies, and show what it took'
+    parser = commands.add_parser('demo', help=text, description=text)
+    parser.add_argument(
+        '--out', type=Path, default=Path('out/demo'), help='folder for the results (%(default)s)'
+    )
+    parser.add_argument(
+        '--seconds',
+        type=_positive,
+        help='how long to run once pictures flow; default 20, less after a slow start',
+    )
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N (%(default)s)')
+    parser.set_defaults(run=_demo)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    # ROS, torch and the components take seconds to import: --help need not wait for them.
+    from gpu_components.demo.run import run_demo
+
+    return run_demo(options.out, seconds=options.seconds, device=options.device)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 86400:
+        raise argparse.ArgumentTypeError(f'{text} is not between 0 and 86400 seconds')
+    return value
+
+
+COMMANDS: tuple[Callable[[Any], None], ...] = (_add_demo,)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,53 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Package description for ament_python and pip."""
+
+from pathlib import Path
+
+from setuptools import find_packages
+from setuptools import setup
+
+NAME = 'gpu_perception'
+HERE = Path(__file__).resolve().parent
+
+
+def shared(folder: str) -> tuple[str, list[str]]:
+    """Files of a folder and where they are installed, seen from the prefix."""
+    files = sorted(path for path in (HERE / folder).glob('*') if path.is_file())
+    return f'share/{NAME}/{folder}', [str(path.relative_to(HERE)) for path in files]
+
+
+setup(
+    name=NAME,
+    version='0.1.0',
+    description='Every perception stage of a robot in one process on one GPU context.',
+    author='The gpu_perception Authors',
+    maintainer='The gpu_perception Authors',
+    maintainer_email='gpu-perception@example.com',
+    license='Apache-2.0',
+    license_files=['LICENSE'],
+    packages=find_packages(include=['gpu_runtime*', 'gpu_components*']),
+    package_data={'gpu_runtime': ['py.typed'], 'gpu_components': ['py.typed']},
+    data_files=[
+        ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        (f'share/{NAME}', ['package.xml']),
+        shared('launch'),
+        shared('params'),
+    ],
+    # Dependencies are named in package.xml (rosdep) and pip_env (exact locks).
+    python_requires='>=3.10',
+    zip_safe=False,
+    entry_points={
+        'console_scripts': [
+            'gpu_container = gpu_components.gpu_container:main',
+            'gpu_perception = gpu_components.cli:main',
+        ],
+        'rclpy_components': [
+            'gpu_perception::ObjectDetector = gpu_components.object_detector:ObjectDetector',
+            'gpu_perception::VideoSource = gpu_components.sources.video_source:VideoSource',
+            'gpu_perception::ImageFolderSource'
+            ' = gpu_components.sources.image_folder_source:ImageFolderSource',
+            'gpu_perception::PhotoCamera = gpu_components.sources.photo_camera:PhotoCamera',
+        ],
+    },
+)

@@ -1,0 +1,228 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The fused kernel against the torch oracle, and what only a GPU can prove about it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+
+import pytest
+import torch
+
+from gpu_runtime.errors import SpecMismatchError
+from gpu_runtime.image_format import ENCODINGS
+from gpu_runtime.image_format import ImageFormat
+from gpu_runtime.tensor_spec import Fit
+from gpu_runtime.tensor_spec import Layout
+from gpu_runtime.tensor_spec import TensorSpec
+from gpu_runtime.transforms import make_image_transform
+from gpu_runtime.transforms.cupy_transform import CupyTransform
+from gpu_runtime.transforms.torch_transform import TorchTransform
+
+pytestmark = pytest.mark.gpu
+
+ORACLE = TorchTransform(torch.device('cpu'))
+TOLERANCE = 1.0 / 255.0
+# source width, height, bytes of row padding; tensor width, height, fit, multiple
+GEOMETRIES = [
+    (64, 48, 0, 64, 48, Fit.STRETCH, 1),
+    (37, 23, 5, 64, 48, Fit.STRETCH, 1),
+    (37, 23, 5, 64, 48, Fit.LETTERBOX_CENTER, 1),
+    (640, 480, 0, 416, 416, Fit.LETTERBOX_TOP_LEFT, 1),
+    (1281, 719, 7, 416, 416, Fit.LETTERBOX_CENTER, 1),
+    (33, 19, 1, 0, 0, Fit.STRETCH, 32),
+    (50, 40, 0, 0, 20, Fit.LETTERBOX_TOP_LEFT, 8),
+    (1, 1, 3, 7, 5, Fit.STRETCH, 1),
+    (1, 300, 0, 40, 40, Fit.LETTERBOX_CENTER, 1),
+]
+
+
+def make_spec(
+    width: int,
+    height: int,
+    *,
+    fit: Fit = Fit.STRETCH,
+    channels: str = 'rgb',
+    layout: Layout = Layout.NCHW,
+    dtype: torch.dtype = torch.float32,
+    multiple: int = 1,
+) -> TensorSpec:
+    """Return a spec on the 0 to 1 scale, with means that tell the channels apart."""
+    count = 1 if channels == 'mono' else 3
+    return TensorSpec(
+        width,
+        height,
+        fit,
+        channels,
+        layout,
+        dtype,
+        mean=(0.1, 0.2, 0.3)[:count],
+        std=(1.0,) * count,
+        multiple=multiple,
+    )
+
+
+def noise(format: ImageFormat) -> torch.Tensor:
+    """Return random bytes for a picture, row padding included."""
+    generator = torch.Generator().manual_seed(format.nbytes)
+    return torch.randint(0, 256, (format.nbytes,), dtype=torch.uint8, generator=generator)
+
+
+def make_format(width: int, height: int, encoding: str = 'bgr8', padding: int = 0) -> ImageFormat:
+    """Return a format with some bytes of row padding."""
+    return ImageFormat(width, height, encoding, width * ENCODINGS[encoding].channels + padding)
+
+
+@pytest.mark.parametrize('geometry', GEOMETRIES)
+@pytest.mark.parametrize('encoding', sorted(ENCODINGS))
+def test_agrees_with_the_oracle(
+    gpu: torch.device, encoding: str, geometry: tuple[int, int, int, int, int, Fit, int]
+) -> None:
+    width, height, padding, columns, rows, fit, multiple = geometry
+    format = make_format(width, height, encoding, padding)
+    data = noise(format)
+    transform = CupyTransform(gpu)
+    on_device = data.to(gpu)
+    for channels, layout, dtype in product(
+        ('rgb', 'bgr', 'mono'), Layout, (torch.float32, torch.float16)
+    ):
+        spec = make_spec(
+            columns,
+            rows,
+            fit=fit,
+            channels=channels,
+            layout=layout,
+            dtype=dtype,
+            multiple=multiple,
+        )
+        got, expected = transform(on_device, format, spec), ORACLE(data, format, spec)
+        assert got.map == expected.map
+        assert got.tensor.dtype == dtype
+        assert got.tensor.shape == expected.tensor.shape
+        assert got.tensor.is_contiguous()
+        difference = (got.tensor.cpu().float() - expected.tensor.float()).abs().max().item()
+        assert difference <= TOLERANCE, (channels, layout, dtype)
+
+
+def test_the_factory_gives_the_kernel_and_torch_works_there_too(gpu: torch.device) -> None:
+    transform = make_image_transform(torch.device('cuda'))
+    assert isinstance(transform, CupyTransform)
+    format, spec = make_format(320, 240), make_spec(128, 128, fit=Fit.LETTERBOX_CENTER)
+    data = noise(format).to(torch.device('cuda', torch.cuda.current_device()))
+    torch.testing.assert_close(
+        transform(data, format, spec).tensor,
+        TorchTransform(torch.device('cuda'))(data, format, spec).tensor,
+        rtol=0,
+        atol=TOLERANCE,
+    )
+
+
+def test_data_on_the_host_is_refused(gpu: torch.device) -> None:
+    format = make_format(8, 8)
+    with pytest.raises(SpecMismatchError, match='upload it'):
+        make_image_transform(gpu)(noise(format), format, make_spec(4, 4))
+
+
+def test_data_may_begin_anywhere_in_a_slab(gpu: torch.device) -> None:
+    format, spec = make_format(21, 13, 'rgb8', 2), make_spec(16, 16)
+    data = noise(format)
+    slab = torch.zeros(data.numel() + 3, dtype=torch.uint8, device=gpu)
+    slab[3:].copy_(data)
+    got = make_image_transform(gpu)(slab[3:], format, spec).tensor.cpu()
+    torch.testing.assert_close(got, ORACLE(data, format, spec).tensor, rtol=0, atol=TOLERANCE)
+
+
+def test_enqueues_on_the_current_stream_and_returns_at_once(gpu: torch.device) -> None:
+    format, spec = make_format(640, 480), make_spec(320, 320)
+    transform, data = CupyTransform(gpu), noise(format)
+    on_device = data.to(gpu)
+    transform(on_device, format, spec)
+    torch.cuda.synchronize(gpu)
+    stream = torch.cuda.Stream(gpu)
+    late = torch.zeros_like(on_device)
+    torch.cuda.synchronize(gpu)
+    torch.cuda.set_sync_debug_mode('error')
+    try:
+        with torch.cuda.stream(stream):
+            # Once before the latch, so that this stream's memory is there.
+            transform(late, format, spec)
+            torch.cuda._sleep(1_000_000_000)  # a latch: half a second of device time
+            late.copy_(on_device)
+            tensor = transform(late, format, spec).tensor
+            still_busy = not stream.query()
+    finally:
+        torch.cuda.set_sync_debug_mode('default')
+    assert still_busy
+    stream.synchronize()
+    torch.testing.assert_close(
+        tensor.cpu(), ORACLE(data, format, spec).tensor, rtol=0, atol=TOLERANCE
+    )
+
+
+def test_steady_state_allocates_no_device_memory(gpu: torch.device) -> None:
+    cupy = pytest.importorskip('cupy')
+    format, spec = make_format(640, 480), make_spec(320, 320)
+    transform, data = CupyTransform(gpu), noise(format).to(gpu)
+    for _ in range(3):
+        transform(data, format, spec)
+    torch.cuda.synchronize(gpu)
+    before = torch.cuda.memory_stats(gpu)['num_device_alloc']
+    cupy_before = cupy.get_default_memory_pool().total_bytes()
+    for _ in range(50):
+        transform(data, format, spec)
+    torch.cuda.synchronize(gpu)
+    assert torch.cuda.memory_stats(gpu)['num_device_alloc'] == before
+    assert cupy.get_default_memory_pool().total_bytes() == cupy_before
+
+
+def test_runs_inside_a_captured_graph(gpu: torch.device) -> None:
+    format = make_format(160, 120, 'rgba8')
+    spec = make_spec(96, 96, fit=Fit.LETTERBOX_CENTER, dtype=torch.float16)
+    transform, data = CupyTransform(gpu), noise(format)
+    static = torch.zeros(format.nbytes, dtype=torch.uint8, device=gpu)
+    transform(static, format, spec)
+    torch.cuda.synchronize(gpu)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode='thread_local'):
+        tensor = transform(static, format, spec).tensor
+    static.copy_(data)
+    graph.replay()
+    torch.cuda.synchronize(gpu)
+    torch.testing.assert_close(
+        tensor.cpu().float(),
+        ORACLE(data, format, spec).tensor.float(),
+        rtol=0,
+        atol=TOLERANCE,
+    )
+
+
+def test_two_threads_share_one_transform(gpu: torch.device) -> None:
+    transform = CupyTransform(gpu)
+
+    def worst(side: int) -> float:
+        format, spec = make_format(side, side // 2), make_spec(64, 64)
+        data = noise(format)
+        expected, difference = ORACLE(data, format, spec).tensor, 0.0
+        stream = torch.cuda.Stream(gpu)
+        with torch.cuda.stream(stream):
+            on_device = data.to(gpu)
+            for _ in range(50):
+                tensor = transform(on_device, format, spec).tensor.cpu()
+                difference = max(difference, (tensor - expected).abs().max().item())
+        return difference
+
+    with ThreadPoolExecutor(2) as pool:
+        assert max(pool.map(worst, (100, 300))) <= TOLERANCE
+
+
+def test_pictures_beyond_two_gibibytes_are_addressed_right(gpu: torch.device) -> None:
+    format = ImageFormat(32768, 20000, 'rgba8', 32768 * 4)
+    if torch.cuda.mem_get_info(gpu)[0] < 4 * 2**30:
+        pytest.skip('less than 4 GiB of device memory free')
+    data = torch.zeros(format.nbytes, dtype=torch.uint8, device=gpu)
+    data[format.nbytes // 2 :] = 255
+    spec = TensorSpec(32, 32)
+    tensor = make_image_transform(gpu)(data, format, spec).tensor.cpu()
+    assert tensor[:, :, :16].eq(0.0).all()
+    torch.testing.assert_close(tensor[:, :, 16:], torch.ones(1, 3, 16, 32))
