@@ -18,6 +18,9 @@ LOCKS := $(addprefix pip_env/requirements,-bootstrap.lock .lock -dev.lock -demo.
 MADE_OF := $(LOCKS) pip_env/requirements-build.lock setup.py setup.cfg \
            $(shell find pip_env/interfaces -type f | sort)
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>&-)
+# Always made from nothing: uv takes the ROS wheels' second set of metadata for packages of their
+# own that no lock names, and would remove their files when it brings an old .venv up to date.
+BASE_PYTHON := $(shell $(PYTHON) -c 'import os, sys; print(os.path.realpath(sys.executable))' 2>&-)
 STAMP := .venv/setup-$(PYTHON_VERSION)-$(shell cat $(MADE_OF) | sha256sum | cut -c1-16)
 
 # Nothing leaves the machine, and nothing of a sourced ROS 2 installation gets in.
@@ -71,11 +74,10 @@ clean:  ## remove everything made here
 $(STAMP):
 	$(if $(PYTHON_VERSION),,$(error expected Python 3.11 or 3.12, $(PYTHON) does not run; make PYTHON=python3.12))
 	@echo "making .venv with Python $(PYTHON_VERSION); the first time this downloads some 3 GB"
-	@$(BIN)/python -c 'import pip, sys; sys.exit("%d.%d" % sys.version_info[:2] != "$(PYTHON_VERSION)")' \
-	  2>/dev/null || $(PYTHON) -m venv --clear .venv
+	$(BASE_PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r pip_env/requirements-bootstrap.lock
 	$(BIN)/python pip_env/build_interfaces.py --uv $(UV) > .venv/interfaces.txt
-	$(UV) pip sync --python $(BIN)/python $(LOCKS)
+	$(UV) pip install --require-hashes --no-deps --python $(BIN)/python $(addprefix -r ,$(LOCKS))
 	xargs -r -d '\n' $(UV) pip install --quiet --python $(BIN)/python --no-index --no-deps < .venv/interfaces.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-index --no-deps --no-build-isolation -e .
 	mkdir -p .venv/lib/gpu_perception .venv/share/ament_index/resource_index/packages

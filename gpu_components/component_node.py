@@ -22,9 +22,11 @@ import threading
 from typing import Any
 from typing import TYPE_CHECKING
 
-from rclpy.lifecycle import LifecycleNode
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.lifecycle import LifecycleNodeMixin
 from rclpy.lifecycle import LifecycleState
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.node import Node
 
 from gpu_components.egress import Egress
 from gpu_components.ingress import IngressNeed
@@ -51,7 +53,7 @@ SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
 
 
-class ComponentNode(LifecycleNode):
+class ComponentNode(LifecycleNodeMixin, Node):
     """
     Host of one component.
 
@@ -80,7 +82,9 @@ class ComponentNode(LifecycleNode):
         router: IngressRouter,
         **options: Any,
     ) -> None:
-        super().__init__(cls.default_name(), **options)
+        Node.__init__(self, cls.default_name(), **options)
+        # Of their own, so that a long transition delays neither get_state nor parameters.
+        LifecycleNodeMixin.__init__(self, callback_group=ReentrantCallbackGroup())
         self._gpu = gpu
         self._router = router
         self._transition = threading.RLock()

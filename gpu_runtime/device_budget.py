@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -39,6 +40,54 @@ class BudgetReport:
     total: int
 
 
+class _ActiveAccount(threading.local):
+    """The account that the calling thread allocates on now, and torch's guard for it."""
+
+    account: MemoryAccount | None = None
+    guard: AbstractContextManager[None] | None = None
+
+
+_ACTIVE = _ActiveAccount()
+
+
+@contextmanager
+def _allocating_on(account: MemoryAccount | None) -> Iterator[MemoryAccount | None]:
+    """Switch the calling thread to an account, or to none; gives the one it leaves."""
+    left = _ACTIVE.account
+    _switch(account)
+    try:
+        yield left
+    finally:
+        _switch(left)
+
+
+def _switch(account: MemoryAccount | None) -> None:
+    if _ACTIVE.guard is not None:
+        _ACTIVE.guard.__exit__(None, None, None)
+    _ACTIVE.account, _ACTIVE.guard = account, None
+    if account is not None and account.pool is not None:
+        _ACTIVE.guard = torch.cuda.use_mem_pool(account.pool, account.device)
+        _ACTIVE.guard.__enter__()
+
+
+@contextmanager
+def outside_accounts() -> Iterator[MemoryAccount | None]:
+    """
+    Let the calling thread allocate outside its account, for a CUDA graph's private pool.
+
+    Memory of a graph must not be handed out between replays, as an account's pool would; the
+    graph's pool is told to the account with :meth:`MemoryAccount.book` instead.
+
+    Yields
+    ------
+    MemoryAccount or None
+        The account that is set aside for the length of the block.
+
+    """
+    with _allocating_on(None) as account:
+        yield account
+
+
 class MemoryAccount:
     """
     The device memory of one component; made by :meth:`DeviceBudget.open`.
@@ -55,7 +104,8 @@ class MemoryAccount:
     def __init__(self, name: str, device: torch.device) -> None:
         self.name = name
         self.device = device
-        self._pool = torch.cuda.MemPool() if device.type == 'cuda' else None
+        self.pool = torch.cuda.MemPool() if device.type == 'cuda' else None
+        self._booked: set[tuple[int, int]] = set()
 
     @contextmanager
     def use(self) -> Iterator[None]:
@@ -68,22 +118,35 @@ class MemoryAccount:
             Memory allocated inside stays booked here until it is freed, wherever that happens.
 
         """
-        if self._pool is None:
+        with _allocating_on(self):
             yield
-        else:
-            with torch.cuda.use_mem_pool(self._pool, self.device):
-                yield
+
+    def book(self, pool_id: tuple[int, int]) -> None:
+        """
+        Count another pool of torch's allocator on this account.
+
+        Parameters
+        ----------
+        pool_id : tuple of int
+            As ``torch.cuda.CUDAGraph.pool()`` returns it.
+
+        """
+        self._booked.add(pool_id)
 
     @property
     def nbytes(self) -> int:
-        """Bytes reserved on the device; takes a snapshot of the pool, so not for hot paths."""
-        if self._pool is None:
+        """Bytes reserved on the device; takes a snapshot of the pools, so not for hot paths."""
+        if self.pool is None:
             return 0
-        return sum(int(segment['total_size']) for segment in self._pool.snapshot())
+        segments = [
+            s for i in (self.pool.id, *self._booked) for s in torch.cuda.memory_snapshot(i)
+        ]
+        return sum(int(segment['total_size']) for segment in segments)
 
     def close(self) -> None:
         """Drop the pool; its memory returns to the device when its last tensor is gone."""
-        self._pool = None
+        self.pool = None
+        self._booked.clear()
 
 
 class DeviceBudget:

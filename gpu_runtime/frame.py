@@ -10,6 +10,7 @@ reference is gone and the device has finished with it.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ class Frame:
         camera_info: Any | None = None,
         metrics: StageMetrics | None = None,
     ) -> None:
+        self._users: set[Stream] = set()
         format.require_nbytes(data.numel())
         self.header = header
         self.format = format
@@ -111,7 +113,7 @@ class Frame:
 
         """
         stream.wait(self.ready)
-        stream.retain(self.data)
+        self._users.add(stream)
         return self.data
 
     def tensor(self, spec: TensorSpec, stream: Stream) -> PreparedTensor:
@@ -129,7 +131,8 @@ class Frame:
         Returns
         -------
         PreparedTensor
-            Shared with every other caller of the same spec: to be read only.
+            Shared with every other caller of the same spec: to be read only, valid for work
+            enqueued while the caller holds the frame.
 
         """
         with self._lock:
@@ -141,5 +144,13 @@ class Frame:
                 return prepared
             prepared, done = self._prepared[spec]
         stream.wait(done)
-        stream.retain(prepared.tensor)
+        self._users.add(stream)
         return prepared
+
+    def __del__(self) -> None:
+        """Leave the memory to the streams that may still read it; does not block."""
+        if not self._users or sys.is_finalizing():
+            return
+        tensors = (self.data, *(prepared.tensor for prepared, _ in self._prepared.values()))
+        for stream in self._users:
+            stream.retain(*tensors)

@@ -109,7 +109,8 @@ class Subscription(Generic[T]):
             raise LifecycleError(f'{self.name}: queue of {self.depth} on {self.topic} is full')
         if self.overflow is Overflow.DROP_OLDEST:
             self._items.popleft()
-            return True
+            # More than one item goes if the depth was lowered meanwhile.
+            return len(self._items) < self.depth or self._make_room()
         return False
 
     def take(self, timeout_s: float | None = None) -> T | None:
@@ -189,11 +190,22 @@ class Channel(Generic[T]):
         item : object
             Usually a :class:`~gpu_runtime.frame.Frame`.
 
+        Raises
+        ------
+        LifecycleError
+            If a queue with ``FAULT`` was full; every other subscriber has the item.
+
         """
         self.published += 1
+        fault: LifecycleError | None = None
         for subscription in self._subscriptions:
-            if subscription.wanted():
-                subscription.push(item)
+            try:
+                if subscription.wanted():
+                    subscription.push(item)
+            except LifecycleError as error:
+                fault = error
+        if fault is not None:
+            raise fault
 
 
 class FrameBus(Generic[T]):
@@ -305,9 +317,7 @@ class FrameBus(Generic[T]):
             Given back with :meth:`unsubscribe`.
 
         """
-        subscription: Subscription[T] = Subscription(
-            topic, name, depth, overflow, wanted, on_drop
-        )
+        subscription: Subscription[T] = Subscription(topic, name, depth, overflow, wanted, on_drop)
         channel = self.channel(topic)
         with self._lock:
             channel._subscriptions = (*channel._subscriptions, subscription)

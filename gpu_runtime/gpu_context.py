@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +27,8 @@ from gpu_runtime.transfers import Transfers
 from gpu_runtime.transforms import make_image_transform
 
 _LOG = logging.getLogger(__name__)
-_STICKY = frozenset((214, 700, 702, *range(709, 720), 721))
+_STICKY = frozenset((214, 700, 702, 709, 710, *range(714, 720), 721))
+_DEVICE = re.compile(r'(auto|cpu|cuda)(?:(?<=cuda):([0-9]{1,4}))?')
 
 
 def resolve_device(name: str) -> torch.device:
@@ -52,9 +54,10 @@ def resolve_device(name: str) -> torch.device:
         If a CUDA device is asked for and not there.
 
     """
-    kind, _, index = name.partition(':')
-    if kind not in ('auto', 'cpu', 'cuda') or (index and (kind != 'cuda' or not index.isdigit())):
+    match = _DEVICE.fullmatch(name)
+    if match is None:
         raise ParameterError(f'device {name!r}; expected auto, cpu, cuda or cuda:N')
+    kind, index = match.groups()
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == 'cpu' or (kind == 'auto' and count == 0):
         return torch.device('cpu')
@@ -137,11 +140,11 @@ class GpuContext:
         self.streams = StreamPool(self.device)
         self.pinned = PinnedPool(self.device)
         self.transfers = Transfers(self.device, self.pinned, self.streams)
-        self.budget = DeviceBudget(self.device)
+        self.capture_lock = threading.Lock()
+        self.budget = DeviceBudget(self.device, self.capture_lock)
         self.bus: FrameBus[Any] = FrameBus()
         self.metrics = Metrics()
         self.transform = make_image_transform(self.device)
-        self.capture_lock = threading.Lock()
         self._closed = False
 
     @property
@@ -164,7 +167,7 @@ class GpuContext:
         -------
         bool
             True for the statuses after which every later CUDA call fails
-            (``cudaError_t``: 214, 700, 702, 709 to 719, 721).
+            (``cudaError_t``: 214, 700, 702, 709, 710, 714 to 719, 721).
 
         """
         if isinstance(error, CudaError):

@@ -129,7 +129,7 @@ class PinnedPool:
 
     def _allocate(self, nbytes: int) -> PinnedSlab:
         self._allocations += 1
-        if self.device.type == 'cuda':
+        if self.device.type == 'cuda' and nbytes:
             import cupy
 
             memory = cupy.cuda.PinnedMemoryPointer(cupy.cuda.PinnedMemory(nbytes), 0)
@@ -145,14 +145,14 @@ class PinnedPool:
         Parameters
         ----------
         slab : PinnedSlab
-            A lease of this pool.
+            A lease of this pool; one that came back already is left as it is.
         after : Event
             Recorded after the last copy from or into the slab.
 
         """
-        slab.after = after
         with self._lock:
             if self._leased.pop(id(slab), None) is not None:
+                slab.after = after
                 self._shelf[slab.array.nbytes].append(slab)
 
     def trim(self) -> int:

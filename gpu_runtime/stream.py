@@ -10,6 +10,7 @@ threads call it.  On a CPU every method keeps its contract and does nothing.
 
 from __future__ import annotations
 
+from collections import deque
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -74,6 +75,9 @@ class Event:
             self._event.synchronize()
 
 
+_Retained = deque[tuple[Event, tuple[torch.Tensor, ...]]]
+
+
 class Stream:
     """
     A lease on one device stream of its own; made by :class:`StreamPool`.
@@ -86,13 +90,22 @@ class Stream:
         The device whose work it orders.
     native : object, optional
         The owning ``cupy.cuda.Stream``; None on a CPU.
+    retained : deque, optional
+        Where :meth:`retain` holds tensors; the pool's, so that it outlives the lease.
 
     """
 
-    def __init__(self, name: str, device: torch.device, native: Any | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        device: torch.device,
+        native: Any | None = None,
+        retained: _Retained | None = None,
+    ) -> None:
         self.name = name
         self.device = device
         self.native = native
+        self._retained: _Retained = deque() if retained is None else retained
         self.torch_stream = (
             None if native is None else torch.cuda.ExternalStream(native.ptr, device=device)
         )
@@ -150,10 +163,32 @@ class Stream:
         if self.torch_stream is not None and event.raw is not None:
             self.torch_stream.wait_event(event.raw)
 
-    def retain(self, tensor: torch.Tensor) -> None:
-        """Keep a tensor's memory from re-use until this stream's present work is done."""
+    def retain(self, *tensors: torch.Tensor) -> None:
+        """
+        Hold tensors until this stream's present work is done; may be called from any thread.
+
+        Parameters
+        ----------
+        *tensors : torch.Tensor
+            What the work may still read after the caller lets go of it.  Does not block.
+
+        """
+        # Not tensor.record_stream(): torch does not take such memory back while any thread of the
+        # process is inside use_mem_pool or a graph capture, as one that prepares a model is.
         if self.torch_stream is not None:
-            tensor.record_stream(self.torch_stream)
+            self._retained.append((self.record(), tensors))
+            _sweep(self._retained)
+
+
+def _sweep(retained: _Retained) -> None:
+    """Let go of what has passed; without a lock, since a destructor may call it anywhere."""
+    for _ in range(len(retained)):
+        try:
+            entry = retained.popleft()
+        except IndexError:
+            return
+        if not entry[0].passed():
+            retained.append(entry)
 
 
 class StreamPool:
@@ -177,6 +212,7 @@ class StreamPool:
         self._leased: dict[int, Stream] = {}
         self._shelf: dict[int, list[Any]] = {}
         self._priorities: dict[int, int] = {}
+        self._retained: _Retained = deque()
 
     def lease(self, name: str, *, priority: int = 0) -> Stream:
         """
@@ -197,7 +233,7 @@ class StreamPool:
         """
         with self._lock:
             native = self._native(priority)
-            stream = Stream(name, self.device, native)
+            stream = Stream(name, self.device, native, self._retained)
             self._leased[id(stream)] = stream
             self._priorities[id(stream)] = priority
             return stream
@@ -241,7 +277,16 @@ class StreamPool:
             return sorted(stream.name for stream in self._leased.values())
 
     def close(self) -> list[str]:
-        """Drop the shelved streams and return the names of leases that never came back."""
+        """
+        Drop the shelved streams and what they retained; the device is idle.
+
+        Returns
+        -------
+        list of str
+            Names of leases that never came back.
+
+        """
+        self._retained.clear()
         with self._lock:
             self._shelf.clear()
         return self.leased()

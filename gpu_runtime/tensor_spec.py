@@ -62,6 +62,10 @@ class TensorSpec:
         8-bit value of the padding, in every channel.
     multiple : int
         With a size of 0: sides are padded (never scaled) up to a multiple of this.
+    antialias : bool
+        Average over the source pixels that fall on a tensor pixel when shrinking (triangle filter
+        of torch's and PIL's antialiased bilinear); False samples two by two as OpenCV's
+        ``INTER_LINEAR``.  Enlarging is the same in both.
 
     Raises
     ------
@@ -81,6 +85,7 @@ class TensorSpec:
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     pad: float = 114.0
     multiple: int = 1
+    antialias: bool = True
 
     def __post_init__(self) -> None:
         count = self.channel_count

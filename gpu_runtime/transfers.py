@@ -80,9 +80,7 @@ class Transfers:
         self._streams = streams
         self._stream = streams.lease('upload')
 
-    def upload(
-        self, data: Any, nbytes: int, *, offset: int = 0
-    ) -> tuple[torch.Tensor, Event]:
+    def upload(self, data: Any, nbytes: int, *, offset: int = 0) -> tuple[torch.Tensor, Event]:
         """
         Copy bytes to the device, through page-locked memory and asynchronously.
 
@@ -110,7 +108,8 @@ class Transfers:
         """
         if memoryview(data).nbytes < offset + nbytes:
             raise SpecMismatchError(
-                f'upload of {nbytes} bytes at {offset} from {memoryview(data).nbytes} bytes'
+                f'upload of {nbytes} bytes from byte {offset} on: the data has only '
+                f'{memoryview(data).nbytes} bytes; check the publisher'
             )
         source = np.frombuffer(data, np.uint8, nbytes, offset)
         self.uploads += 1
@@ -148,7 +147,8 @@ class Transfers:
 
         """
         if self.device.type == 'cpu':
-            arrays = tuple(tensor.detach().numpy() for tensor in tensors)
+            # Copies here too: a tensor may be written again once its download has started.
+            arrays = tuple(np.array(tensor.detach().numpy(), order='C') for tensor in tensors)
             return Download(arrays, Event(), (), self._pinned)
         slabs = tuple(self._pinned.lease(t.numel() * t.element_size()) for t in tensors)
         arrays = tuple(self._copy_back(t, slab) for t, slab in zip(tensors, slabs, strict=True))

@@ -18,11 +18,14 @@ from vision_msgs.msg import Detection2DArray
 
 from gpu_runtime.errors import LifecycleError
 from gpu_runtime.errors import ParameterError
+from gpu_runtime.errors import SourceError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ANSWER_S = 10.0
+RECENT = 8
+"""Annotated pictures that are held, for the caller to choose from."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,13 @@ class Monitor(Node):
         super().__init__('demo_monitor', use_global_arguments=False)
         self._lock = threading.Lock()
         self._sightings: list[Sighting] = []
-        self._pictures: dict[int, NDArray[np.uint8]] = {}
-        self._wanted_from_ns = 0
+        self._recent: dict[int, Any] = {}
         space = detector.rpartition('/')[0]
         self.create_subscription(
             Detection2DArray, f'{space}/object_detections', self._on_detections, 100
         )
         self.create_subscription(Image, f'{space}/detections_overlay', self._on_overlay, 10)
-        self._parameters_client = self.create_client(SetParameters, f'{detector}/set_parameters')
+        self._parameters_client: Any = self.create_client(SetParameters, f'{detector}/set_parameters')
 
     def _on_detections(self, message: Any) -> None:
         now_ns = self.get_clock().now().nanoseconds
@@ -87,30 +89,31 @@ class Monitor(Node):
             self._sightings.append(sighting)
 
     def _on_overlay(self, message: Any) -> None:
-        stamp_ns = _stamp_ns(message)
         with self._lock:
-            if not 0 < self._wanted_from_ns <= stamp_ns:
-                return
-            self._wanted_from_ns = 0
-        pixels = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
-        shape = (message.height, message.width, 3)
-        with self._lock:
-            self._pictures[stamp_ns] = pixels[:, : message.width * 3].reshape(shape).copy()
-
-    def want_picture(self) -> None:
-        """Keep the next annotated picture that is taken."""
-        with self._lock:
-            self._wanted_from_ns = self.get_clock().now().nanoseconds
+            self._recent[_stamp_ns(message)] = message
+            while len(self._recent) > RECENT:
+                del self._recent[min(self._recent)]
 
     def sightings(self) -> list[Sighting]:
         """Return what was received so far, oldest first."""
         with self._lock:
             return list(self._sightings)
 
-    def pictures(self) -> dict[int, NDArray[np.uint8]]:
-        """Return the kept pictures by stamp in ns: uint8 (height, width, 3), BGR."""
+    def picture(self) -> tuple[Sighting, NDArray[np.uint8]] | None:
+        """
+        Return the newest annotated picture that shows an object, with what was found on it.
+
+        Returns
+        -------
+        tuple of Sighting and numpy.ndarray, or None
+            uint8 (height, width, 3), BGR, owned by the caller; None if there was none lately.
+
+        """
         with self._lock:
-            return dict(self._pictures)
+            for sighting in reversed(self._sightings[-RECENT:]):
+                if sighting.names and sighting.stamp_ns in self._recent:
+                    return sighting, _pixels(self._recent[sighting.stamp_ns])
+        return None
 
     def set_detector_parameter(self, name: str, value: Any) -> None:
         """
@@ -133,7 +136,9 @@ class Monitor(Node):
             If the detector refused the value.
 
         """
-        request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
+        request = SetParameters.Request(
+            parameters=[Parameter(name, value=value).to_parameter_msg()]
+        )
         answered = threading.Event()
         if not self._parameters_client.wait_for_service(ANSWER_S):
             raise LifecycleError(f'{self._parameters_client.srv_name} is not there')
@@ -148,3 +153,11 @@ class Monitor(Node):
 
 def _stamp_ns(message: Any) -> int:
     return int(message.header.stamp.sec) * 10**9 + int(message.header.stamp.nanosec)
+
+
+def _pixels(message: Any) -> NDArray[np.uint8]:
+    if message.encoding != 'bgr8':
+        raise SourceError(f'annotated picture is {message.encoding}; expected bgr8')
+    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
+    shape = (message.height, message.width, 3)
+    return rows[:, : message.width * 3].reshape(shape).copy()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from gpu_runtime.device_budget import outside_accounts
 from gpu_runtime.errors import LifecycleError
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ class CudaGraphModel:
         """
         Record the graph for these shapes and types.
 
-        Do not call inside ``torch.cuda.use_mem_pool``: the graph's intermediate tensors have to
-        stay in a private pool of its own.
+        The graph's tensors lie in a private pool, booked on the calling thread's account.
 
         Parameters
         ----------
@@ -148,8 +148,11 @@ class CudaGraphModel:
             )
             return None
         try:
-            with self._lock, torch.cuda.device(self._device):
-                return self._capture(forward, inputs)
+            with self._lock, torch.cuda.device(self._device), outside_accounts() as account:
+                recording = self._capture(forward, inputs)
+            if account is not None:
+                account.book(recording.graph.pool())
+            return recording
         except RuntimeError as error:
             _logger.warning(
                 'this network runs eagerly, it cannot be recorded as a CUDA graph (%s); set '
@@ -161,7 +164,7 @@ class CudaGraphModel:
     def _capture(self, forward: Forward, inputs: tuple[torch.Tensor, ...]) -> _Recording:
         # torch.cuda.graph() is not used: it waits for the whole device and empties the cache of
         # the whole process, so that every other stage would stall whenever one is configured.
-        stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        stream = torch.cuda.Stream(self._device)
         stream.wait_stream(torch.cuda.current_stream(self._device))
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.stream(stream):

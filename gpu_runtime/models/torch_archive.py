@@ -125,7 +125,7 @@ def load_torchscript(path: Path, device: torch.device) -> torch.nn.Module:
     import torch
 
     try:
-        module: torch.nn.Module = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
+        module: torch.nn.Module = torch.jit.load(str(path), map_location=device)
     except Exception as error:  # torch raises assertion, key, zip and runtime errors here
         raise _unloadable(path, 'torch.jit.save', error) from error
     return module.eval()

@@ -20,6 +20,7 @@ from gpu_runtime.tensor_spec import Layout
 from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transforms import transform_kernel
 from gpu_runtime.transforms.cupy_kernel import CupyKernel
+from gpu_runtime.transforms.image_transform import averages
 from gpu_runtime.transforms.image_transform import PreparedTensor
 from gpu_runtime.transforms.image_transform import require_image_data
 
@@ -73,7 +74,8 @@ class CupyTransform:
         """
         Enqueue the kernel on the calling thread's current torch stream; does not block.
 
-        The first call with a combination of encoding, channels, layout and type compiles.
+        The first call with a combination of encoding, channels, layout, type and averaging
+        compiles.
 
         Parameters
         ----------
@@ -118,7 +120,7 @@ class CupyTransform:
         rows, columns = shape[2:] if spec.layout is Layout.NCHW else shape[1:3]
         block_w, block_h = transform_kernel.BLOCK
         return _Launch(
-            kernel=self._kernel(compile_options(format, spec)),
+            kernel=self._kernel(compile_options(format, spec, averages(spec, fitted))),
             grid=(-(-columns // block_w), -(-rows // block_h)),
             parameters=kernel_parameters(format, spec, fitted, columns, rows),
             map=fitted,
@@ -126,7 +128,7 @@ class CupyTransform:
         )
 
 
-def compile_options(format: ImageFormat, spec: TensorSpec) -> tuple[str, ...]:
+def compile_options(format: ImageFormat, spec: TensorSpec, average: bool) -> tuple[str, ...]:
     """
     Return the macros that specialise the kernel.
 
@@ -136,6 +138,8 @@ def compile_options(format: ImageFormat, spec: TensorSpec) -> tuple[str, ...]:
         Gives the channels and their order.
     spec : TensorSpec
         Gives output channels, layout and type.
+    average : bool
+        Whether an axis shrinks and is to be averaged.
 
     Returns
     -------
@@ -155,6 +159,7 @@ def compile_options(format: ImageFormat, spec: TensorSpec) -> tuple[str, ...]:
         'LUMA': int(spec.channels == 'mono' and format.channels > 1),
         'NHWC': int(spec.layout is Layout.NHWC),
         'HALF': int(spec.dtype == torch.float16),
+        'AVERAGE': int(average),
     }
     return tuple(f'-D{name}={value}' for name, value in macros.items())
 

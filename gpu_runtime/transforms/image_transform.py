@@ -55,8 +55,8 @@ class ImageTransform(Protocol):
         Enqueue the transform on the calling thread's current torch stream.
 
         Does not block, except to compile a kernel when a combination of encoding and spec is
-        first seen.  Resizing is bilinear without antialiasing, pixel centres at half integers
-        (OpenCV's ``INTER_LINEAR``).
+        first seen.  Resizing is bilinear, pixel centres at half integers (OpenCV's
+        ``INTER_LINEAR``), and averages where it shrinks if the spec says ``antialias``.
 
         Parameters
         ----------
@@ -115,6 +115,27 @@ def make_image_transform(device: torch.device) -> ImageTransform:
             error,
         )
         return TorchTransform(device)
+
+
+def averages(spec: TensorSpec, fitted: AffineMap) -> bool:
+    """
+    Tell whether the resize must average over several source pixels.
+
+    Parameters
+    ----------
+    spec : TensorSpec
+        Says whether it may.
+    fitted : AffineMap
+        Says whether an axis shrinks.
+
+    Returns
+    -------
+    bool
+        False where the two-by-two sample gives the same values, at less cost.
+
+    """
+    (inner_w, inner_h), (width, height) = fitted.inner_wh, fitted.source_wh
+    return spec.antialias and (inner_w < width or inner_h < height)
 
 
 def require_image_data(data: torch.Tensor, format: ImageFormat, device: torch.device) -> None:

@@ -36,11 +36,13 @@ PARAMETERS = np.dtype(
 SOURCE = r"""
 // Set at compile time:
 //   CHANNELS             interleaved bytes per source pixel
-//   FIRST SECOND THIRD   source channel of each output (of red, green, blue with LUMA)
+//   FIRST SECOND THIRD   source channel of each output (of red, green, blue with LUMA);
+//                        equal ones (grey) are read once
 //   OUTPUTS              output channels, 1 or 3
 //   LUMA                 1: one output, BT.601 grey of FIRST, SECOND, THIRD
 //   NHWC                 1: channels last, 0: planes
 //   HALF                 1: float16, 0: float32
+//   AVERAGE              1: an axis shrinks and is averaged, 0: two by two neighbours
 // No headers: the kernel compiles wherever NVRTC is, with or without a CUDA toolkit.
 
 struct Parameters {
@@ -63,6 +65,54 @@ typedef float Value;
 __device__ inline Value cast(float value) { return value; }
 #endif
 
+#if AVERAGE
+// Source pixels [first, end) on one axis under the triangle of one tensor pixel.  The window and
+// the weights are those of torch's and PIL's antialiased bilinear; an axis that grows gets the
+// two neighbours of plain bilinear.
+struct Window {
+    int first, end;
+    float center, inverse;
+
+    __device__ float weight(int index) const {
+        return fmaxf(1.0f - fabsf(index + 0.5f - center) * inverse, 0.0f);
+    }
+};
+
+__device__ inline Window window(int index, float ratio, int size) {
+    const float support = fmaxf(ratio, 1.0f);
+    const float center = ratio * (index + 0.5f);
+    const int first = max((int)(center - support + 0.5f), 0);
+    const int end = min((int)(center + support + 0.5f), size);
+    return {first, end, center, 1.0f / support};
+}
+
+// Neighbouring threads read neighbouring windows, so a warp walks along rows that stay in L1.
+__device__ inline void sample(
+    const unsigned char *source, const Parameters &p, int column, int row, float *value) {
+    const Window x = window(column, p.ratio_x, p.source_w);
+    const Window y = window(row, p.ratio_y, p.source_h);
+    float total = 0.0f, first = 0.0f, second = 0.0f, third = 0.0f;
+    for (int j = y.first; j < y.end; ++j) {
+        const unsigned char *pixel = source + j * p.step + (long long)x.first * CHANNELS;
+        float row_total = 0.0f, row_first = 0.0f, row_second = 0.0f, row_third = 0.0f;
+        for (int i = x.first; i < x.end; ++i, pixel += CHANNELS) {
+            const float weight = x.weight(i);
+            row_total += weight;
+            row_first += weight * pixel[FIRST];
+            row_second += weight * pixel[SECOND];
+            row_third += weight * pixel[THIRD];
+        }
+        const float weight = y.weight(j);
+        total += weight * row_total;
+        first += weight * row_first;
+        second += weight * row_second;
+        third += weight * row_third;
+    }
+    value[0] = first / total;
+    value[1] = second / total;
+    value[2] = third / total;
+}
+#else
 // Two neighbours on one axis and the weight of the second, pixel centres at half integers.
 struct Pair { int low, high; float weight; };
 
@@ -80,7 +130,7 @@ __device__ inline float mix(float low, float high, float weight) {
     return low + (high - low) * weight;
 }
 
-struct Sampler {
+struct Corners {
     const unsigned char *upper_left, *upper_right, *lower_left, *lower_right;
     float weight_x, weight_y;
 
@@ -90,16 +140,21 @@ struct Sampler {
     }
 };
 
-__device__ inline Sampler sampler(
-    const unsigned char *source, const Parameters &p, int column, int row) {
+__device__ inline void sample(
+    const unsigned char *source, const Parameters &p, int column, int row, float *value) {
     const Pair x = neighbours(column, p.ratio_x, p.source_w);
     const Pair y = neighbours(row, p.ratio_y, p.source_h);
     const unsigned char *upper = source + y.low * p.step;
     const unsigned char *lower = source + y.high * p.step;
     const long long left = (long long)x.low * CHANNELS;
     const long long right = (long long)x.high * CHANNELS;
-    return {upper + left, upper + right, lower + left, lower + right, x.weight, y.weight};
+    const Corners corners = {
+        upper + left, upper + right, lower + left, lower + right, x.weight, y.weight};
+    value[0] = corners(FIRST);
+    value[1] = corners(SECOND);
+    value[2] = corners(THIRD);
 }
+#endif
 
 extern "C" __global__ void image_transform(
     const unsigned char *__restrict__ source, Value *__restrict__ tensor, const Parameters p) {
@@ -110,15 +165,9 @@ extern "C" __global__ void image_transform(
     float value[3] = {p.pad, p.pad, p.pad};
     const int x = column - p.left, y = row - p.top;
     if (x >= 0 && y >= 0 && x < p.inner_w && y < p.inner_h) {
-        const Sampler sample = sampler(source, p, x, y);
+        sample(source, p, x, y, value);
 #if LUMA
-        value[0] = 0.299f * sample(FIRST) + 0.587f * sample(SECOND) + 0.114f * sample(THIRD);
-#else
-        value[0] = sample(FIRST);
-        if (OUTPUTS == 3) {
-            value[1] = sample(SECOND);
-            value[2] = sample(THIRD);
-        }
+        value[0] = 0.299f * value[0] + 0.587f * value[1] + 0.114f * value[2];
 #endif
     }
 

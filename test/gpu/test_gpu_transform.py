@@ -22,7 +22,7 @@ from gpu_runtime.transforms.torch_transform import TorchTransform
 
 pytestmark = pytest.mark.gpu
 
-ORACLE = TorchTransform(torch.device('cpu'))
+ORACLE = TorchTransform(torch.device('cpu'), exact=True)
 TOLERANCE = 1.0 / 255.0
 # source width, height, bytes of row padding; tensor width, height, fit, multiple
 GEOMETRIES = [
@@ -31,6 +31,10 @@ GEOMETRIES = [
     (37, 23, 5, 64, 48, Fit.LETTERBOX_CENTER, 1),
     (640, 480, 0, 416, 416, Fit.LETTERBOX_TOP_LEFT, 1),
     (1281, 719, 7, 416, 416, Fit.LETTERBOX_CENTER, 1),
+    (416, 312, 0, 320, 240, Fit.STRETCH, 1),  # ratio 1.3
+    (737, 461, 3, 160, 100, Fit.STRETCH, 1),  # ratio 4.6
+    (50, 300, 1, 77, 41, Fit.STRETCH, 1),  # one axis grows, the other shrinks
+    (1200, 600, 2, 4, 2, Fit.LETTERBOX_CENTER, 1),  # 300:1
     (33, 19, 1, 0, 0, Fit.STRETCH, 32),
     (50, 40, 0, 0, 20, Fit.LETTERBOX_TOP_LEFT, 8),
     (1, 1, 3, 7, 5, Fit.STRETCH, 1),
@@ -47,6 +51,7 @@ def make_spec(
     layout: Layout = Layout.NCHW,
     dtype: torch.dtype = torch.float32,
     multiple: int = 1,
+    antialias: bool = True,
 ) -> TensorSpec:
     """Return a spec on the 0 to 1 scale, with means that tell the channels apart."""
     count = 1 if channels == 'mono' else 3
@@ -60,6 +65,7 @@ def make_spec(
         mean=(0.1, 0.2, 0.3)[:count],
         std=(1.0,) * count,
         multiple=multiple,
+        antialias=antialias,
     )
 
 
@@ -76,8 +82,12 @@ def make_format(width: int, height: int, encoding: str = 'bgr8', padding: int = 
 
 @pytest.mark.parametrize('geometry', GEOMETRIES)
 @pytest.mark.parametrize('encoding', sorted(ENCODINGS))
+@pytest.mark.parametrize('antialias', [False, True])
 def test_agrees_with_the_oracle(
-    gpu: torch.device, encoding: str, geometry: tuple[int, int, int, int, int, Fit, int]
+    gpu: torch.device,
+    antialias: bool,
+    encoding: str,
+    geometry: tuple[int, int, int, int, int, Fit, int],
 ) -> None:
     width, height, padding, columns, rows, fit, multiple = geometry
     format = make_format(width, height, encoding, padding)
@@ -95,6 +105,7 @@ def test_agrees_with_the_oracle(
             layout=layout,
             dtype=dtype,
             multiple=multiple,
+            antialias=antialias,
         )
         got, expected = transform(on_device, format, spec), ORACLE(data, format, spec)
         assert got.map == expected.map
@@ -222,7 +233,10 @@ def test_pictures_beyond_two_gibibytes_are_addressed_right(gpu: torch.device) ->
         pytest.skip('less than 4 GiB of device memory free')
     data = torch.zeros(format.nbytes, dtype=torch.uint8, device=gpu)
     data[format.nbytes // 2 :] = 255
-    spec = TensorSpec(32, 32)
-    tensor = make_image_transform(gpu)(data, format, spec).tensor.cpu()
-    assert tensor[:, :, :16].eq(0.0).all()
-    torch.testing.assert_close(tensor[:, :, 16:], torch.ones(1, 3, 16, 32))
+    transform = make_image_transform(gpu)
+    for antialias, blurred in ((False, 0), (True, 1)):
+        spec = TensorSpec(32, 32, antialias=antialias)
+        tensor = transform(data, format, spec).tensor.cpu()
+        assert tensor[:, :, : 16 - blurred].eq(0.0).all()
+        below = tensor[:, :, 16 + blurred :]
+        torch.testing.assert_close(below, torch.ones_like(below))

@@ -4,12 +4,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+import ctypes
+from functools import cache
+import shutil
+import subprocess
+
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 import pytest
 import torch
 
+from gpu_runtime.affine_map import AffineMap
 from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.image_format import ENCODINGS
 from gpu_runtime.image_format import ImageFormat
@@ -21,10 +29,24 @@ from gpu_runtime.transforms import PreparedTensor
 from gpu_runtime.transforms import transform_kernel
 from gpu_runtime.transforms.cupy_transform import compile_options
 from gpu_runtime.transforms.cupy_transform import CupyTransform
+from gpu_runtime.transforms.cupy_transform import kernel_parameters
+from gpu_runtime.transforms.image_transform import averages
 from gpu_runtime.transforms.torch_transform import TorchTransform
 
 Picture = npt.NDArray[np.uint8]
 CPU = torch.device('cpu')
+# Source and tensor sizes: the same, grown, ratios 1.3 and 4.6, one axis grown, extreme ones.
+KERNEL_SIZES = [
+    ((33, 19), (0, 0)),
+    ((37, 23), (64, 48)),
+    ((65, 39), (50, 30)),
+    ((101, 67), (22, 15)),
+    ((37, 23), (20, 51)),
+    ((300, 301), (1, 1)),
+    ((1, 300), (40, 40)),
+    ((2, 2), (1, 3)),
+]
+HostKernel = Callable[[torch.Tensor, ImageFormat, TensorSpec], torch.Tensor]
 TO_RGB = {'rgb8': [0, 1, 2], 'bgr8': [2, 1, 0], 'rgba8': [0, 1, 2, 3], 'bgra8': [2, 1, 0, 3]}
 
 
@@ -47,6 +69,13 @@ def as_bytes(
     rows[:, : step - padding] = picture.reshape(height, -1)
     format = ImageFormat(width, height, encoding, step)
     return torch.from_numpy(rows.reshape(-1).copy()), format
+
+
+def averaged_by_pil(picture: Picture, size_wh: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Return the picture at a size by PIL's bilinear on floats, which antialiases."""
+    planes = (Image.fromarray(plane.astype(np.float32)) for plane in np.moveaxis(picture, 2, 0))
+    resized = [np.asarray(plane.resize(size_wh, Image.Resampling.BILINEAR)) for plane in planes]
+    return np.stack(resized, axis=2)
 
 
 def prepare(
@@ -73,7 +102,7 @@ def test_stretch_equals_opencv_on_floats(
     source_wh: tuple[int, int], target_wh: tuple[int, int]
 ) -> None:
     picture = random_picture(*source_wh)
-    prepared = prepare(picture, TensorSpec(*target_wh, scale=1.0))
+    prepared = prepare(picture, TensorSpec(*target_wh, scale=1.0, antialias=False))
     expected = cv2.resize(picture.astype(np.float32), target_wh, interpolation=cv2.INTER_LINEAR)
     assert prepared.tensor.shape == (1, 3, target_wh[1], target_wh[0])
     np.testing.assert_allclose(
@@ -90,8 +119,73 @@ def test_hand_values_of_the_half_pixel_rule() -> None:
 
 def test_downscale_takes_two_neighbours_without_antialiasing() -> None:
     picture = np.arange(0, 80, 10, dtype=np.uint8).reshape(1, 8, 1)
-    spec = TensorSpec(2, 1, channels='mono', scale=1.0, mean=(0.0,), std=(1.0,))
+    spec = TensorSpec(2, 1, channels='mono', scale=1.0, mean=(0.0,), std=(1.0,), antialias=False)
     assert prepare(picture, spec, 'mono8').tensor.flatten().tolist() == [15.0, 55.0]
+
+
+def test_hand_values_of_the_triangle() -> None:
+    # Halved, a tensor pixel weighs the four source pixels around it 1 3 3 1, fewer at an edge.
+    picture = np.array([[[0], [8], [80], [240]]], dtype=np.uint8)
+    spec = TensorSpec(2, 1, channels='mono', scale=1.0, mean=(0.0,), std=(1.0,))
+    data, format = as_bytes(picture, 'mono8')
+    tensor = TorchTransform(CPU, exact=True)(data, format, spec).tensor
+    expected = [(3 * 0 + 3 * 8 + 80) / 7, (8 + 3 * 80 + 3 * 240) / 7]
+    assert tensor.flatten().tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_antialiasing_makes_no_difference_unless_an_axis_shrinks() -> None:
+    picture = random_picture(37, 23)
+    for size in ((37, 23), (64, 48), (37, 100)):
+        sampled = prepare(picture, TensorSpec(*size, antialias=False))
+        averaged = prepare(picture, TensorSpec(*size))
+        assert torch.equal(sampled.tensor, averaged.tensor)
+        assert averaged.map == sampled.map
+    assert TensorSpec(8, 8) != TensorSpec(8, 8, antialias=False)
+
+
+@pytest.mark.parametrize('encoding', [*sorted(TO_RGB), 'mono8'])
+@pytest.mark.parametrize('padding', [0, 1, 13])
+@pytest.mark.parametrize('exact', [False, True])
+@pytest.mark.parametrize(
+    ('source_wh', 'target_wh'),
+    [
+        ((64, 48), (64, 47)),
+        ((65, 39), (50, 30)),  # 1.3
+        ((101, 67), (22, 15)),  # 4.6
+        ((37, 23), (20, 51)),
+        ((300, 301), (1, 1)),
+        ((601, 3), (2, 9)),
+        ((1, 300), (5, 1)),
+        ((1, 300), (1, 40)),
+        ((2, 2), (1, 3)),
+    ],
+)
+def test_shrinking_averages_as_pil_does_on_floats(
+    source_wh: tuple[int, int],
+    target_wh: tuple[int, int],
+    exact: bool,
+    padding: int,
+    encoding: str,
+) -> None:
+    picture = random_picture(*source_wh, 1 if encoding == 'mono8' else 3)
+    data, format = as_bytes(picture, encoding, padding)
+    spec = TensorSpec(*target_wh, scale=1.0)
+    tensor = TorchTransform(CPU, exact=exact)(data, format, spec).tensor
+    expected = torch.from_numpy(averaged_by_pil(picture, target_wh)).permute(2, 0, 1)[None]
+    torch.testing.assert_close(
+        tensor, expected.expand_as(tensor), rtol=0, atol=1e-2 if exact else 1.0
+    )
+
+
+def test_a_picture_and_its_half_look_more_alike_with_antialiasing() -> None:
+    whole = np.asarray(cv2.GaussianBlur(random_picture(640, 480), (0, 0), 1.0), np.uint8)
+    half = np.asarray(cv2.resize(whole, (320, 240), interpolation=cv2.INTER_AREA), np.uint8)
+
+    def difference(antialias: bool) -> float:
+        spec = TensorSpec(160, 160, Fit.LETTERBOX_CENTER, antialias=antialias)
+        return (prepare(whole, spec).tensor - prepare(half, spec).tensor).abs().mean().item()
+
+    assert difference(antialias=True) < 0.3 * difference(antialias=False)
 
 
 @pytest.mark.parametrize('padding', [0, 1, 13])
@@ -226,7 +320,7 @@ def test_the_factory_gives_torch_on_the_cpu_and_the_kernel_refuses_it() -> None:
 
 
 def every_specialisation() -> set[tuple[str, ...]]:
-    """Return the macro sets of all encodings, channels, layouts and types."""
+    """Return the macro sets of all encodings, channels, layouts and types, averaging or not."""
     found = set()
     for encoding, channels in ((e, c) for e in ENCODINGS for c in ('rgb', 'bgr', 'mono')):
         count = 1 if channels == 'mono' else 3
@@ -240,7 +334,8 @@ def every_specialisation() -> set[tuple[str, ...]]:
                 mean=(0.0,) * count,
                 std=(1.0,) * count,
             )
-            found.add(compile_options(ImageFormat(4, 4, encoding, 16), spec))
+            for average in (False, True):
+                found.add(compile_options(ImageFormat(4, 4, encoding, 16), spec, average))
     return found
 
 
@@ -260,3 +355,85 @@ def test_the_parameter_block_has_the_layout_of_the_c_struct() -> None:
     assert offsets['step'] == 0
     assert offsets['ratio_x'] == 8 + 8 * 4
     assert offsets['pad'] == offsets['ratio_x'] + 8 * 4
+
+
+# What CUDA C++ has and C++ has not, before the kernel; after it, one thread after the other.
+HOST_PROLOGUE = r"""
+#include <algorithm>
+#include <cmath>
+#define __global__
+#define __device__
+#define __restrict__ __restrict
+using std::max;
+using std::min;
+struct Index { int x, y; };
+static thread_local Index threadIdx, blockIdx, blockDim;
+"""
+HOST_EPILOGUE = r"""
+extern "C" void run_grid(
+    const unsigned char *source, Value *tensor, const Parameters *p, int columns, int rows) {
+    blockDim = {columns, rows};
+    for (threadIdx.y = 0; threadIdx.y < rows; ++threadIdx.y)
+        for (threadIdx.x = 0; threadIdx.x < columns; ++threadIdx.x)
+            image_transform(source, tensor, *p);
+}
+"""
+
+
+@pytest.fixture(scope='module')
+def run_on_host(tmp_path_factory: pytest.TempPathFactory) -> HostKernel:
+    """Run the CUDA source, compiled as C++, over one picture."""
+    compiler = shutil.which('g++')
+    if compiler is None:
+        pytest.skip('no g++ to compile the kernel for the host')
+    folder = tmp_path_factory.mktemp('kernel')
+
+    @cache
+    def library(options: tuple[str, ...]) -> ctypes.CDLL:
+        path = folder / f'kernel{abs(hash(options))}'
+        source = HOST_PROLOGUE + transform_kernel.SOURCE + HOST_EPILOGUE
+        path.with_suffix('.cpp').write_text(source)
+        command = [compiler, '-O1', '-shared', '-fPIC', *options, '-o', f'{path}.so']
+        subprocess.run([*command, f'{path}.cpp'], check=True)
+        return ctypes.CDLL(f'{path}.so')
+
+    def run(data: torch.Tensor, format: ImageFormat, spec: TensorSpec) -> torch.Tensor:
+        fitted = AffineMap.fit(spec, format.width, format.height)
+        tensor = torch.full(spec.shape(format.width, format.height), torch.nan)
+        rows, columns = tensor.shape[2:] if spec.layout is Layout.NCHW else tensor.shape[1:3]
+        parameters = kernel_parameters(format, spec, fitted, columns, rows)
+        pointers = (data.data_ptr(), tensor.data_ptr(), parameters.ctypes.data)
+        library(compile_options(format, spec, averages(spec, fitted))).run_grid(
+            *(ctypes.c_void_p(pointer) for pointer in pointers), columns, rows
+        )
+        return tensor
+
+    return run
+
+
+@pytest.mark.parametrize('antialias', [False, True])
+@pytest.mark.parametrize('encoding', sorted(ENCODINGS))
+@pytest.mark.parametrize(('channels', 'layout'), [('rgb', Layout.NCHW), ('mono', Layout.NHWC)])
+def test_the_source_of_the_kernel_computes_what_torch_does(
+    run_on_host: HostKernel, channels: str, layout: Layout, encoding: str, antialias: bool
+) -> None:
+    oracle = TorchTransform(CPU, exact=True)
+    for source_wh, target_wh in KERNEL_SIZES:
+        data, format = as_bytes(
+            random_picture(*source_wh, ENCODINGS[encoding].channels), encoding, padding=5
+        )
+        for fit in Fit:
+            count = 1 if channels == 'mono' else 3
+            spec = TensorSpec(
+                *target_wh,
+                fit,
+                channels,
+                layout,
+                mean=(0.1, 0.2, 0.3)[:count],
+                std=(0.5,) * count,
+                multiple=8,
+                antialias=antialias,
+            )
+            expected = oracle(data, format, spec).tensor
+            got = run_on_host(data, format, spec)
+            torch.testing.assert_close(got, expected, rtol=0, atol=2e-4)

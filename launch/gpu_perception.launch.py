@@ -1,0 +1,108 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+A container with an object detector that looks at a ROS camera.
+
+::
+
+    ros2 launch gpu_perception gpu_perception.launch.py image_topic:=/camera/image_raw
+"""
+
+from __future__ import annotations
+
+import os
+
+from launch import LaunchContext
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument
+from launch.actions import OpaqueFunction
+from launch.actions import SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration
+from launch.substitutions import PathJoinSubstitution
+from launch_ros.actions import ComposableNodeContainer
+from launch_ros.descriptions import ComposableNode
+from launch_ros.substitutions import FindPackageShare
+
+PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
+"""Where Fast DDS looks for its profile, from version 3 on and before."""
+
+
+def shared(*parts: str) -> PathJoinSubstitution:
+    """Return the path of an installed file of this package."""
+    return PathJoinSubstitution([FindPackageShare('gpu_perception'), *parts])
+
+
+ARGUMENTS = (
+    DeclareLaunchArgument(
+        'params_file',
+        default_value=shared('params', 'default.yaml'),
+        description='Parameters of container and components, by node name.',
+    ),
+    DeclareLaunchArgument(
+        'image_topic',
+        default_value='/camera/image_raw',
+        description='Camera topic (sensor_msgs/Image) in which objects are searched.',
+    ),
+    DeclareLaunchArgument(
+        'namespace', default_value='', description='Namespace of the container and its components.'
+    ),
+    DeclareLaunchArgument(
+        'device',
+        default_value='',
+        description='auto, cpu, cuda or cuda:N; empty for what params_file says.',
+    ),
+    DeclareLaunchArgument(
+        'container_name', default_value='gpu_container', description='Node name of the container.'
+    ),
+    DeclareLaunchArgument(
+        'log_level',
+        default_value='info',
+        choices=['debug', 'info', 'warn', 'error', 'fatal'],
+        description='Least severe messages to log, for the whole process.',
+    ),
+    DeclareLaunchArgument(
+        'fastdds_profile',
+        default_value=shared('params', 'fastdds_large_images.xml'),
+        description='Fast DDS profile; not used if the environment names one already.',
+    ),
+)
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Return the arguments, the environment and the container."""
+    return LaunchDescription(
+        [*ARGUMENTS, OpaqueFunction(function=_profile), OpaqueFunction(function=_container)]
+    )
+
+
+def _container(context: LaunchContext) -> list[ComposableNodeContainer]:
+    device = LaunchConfiguration('device').perform(context)
+    detector = ComposableNode(
+        package='gpu_perception',
+        plugin='gpu_perception::ObjectDetector',
+        name='object_detector',
+        namespace=LaunchConfiguration('namespace'),
+        remappings=[('input_image', LaunchConfiguration('image_topic'))],
+        # The container's parameter file reaches the component, with all its wildcards.
+        extra_arguments=[{'forward_global_arguments': True}],
+    )
+    container = ComposableNodeContainer(
+        package='gpu_perception',
+        executable='gpu_container',
+        name=LaunchConfiguration('container_name'),
+        namespace=LaunchConfiguration('namespace'),
+        parameters=[LaunchConfiguration('params_file'), *([{'device': device}] if device else [])],
+        composable_node_descriptions=[detector],
+        ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+        output='screen',
+        emulate_tty=True,
+    )
+    return [container]
+
+
+def _profile(_: LaunchContext) -> list[SetEnvironmentVariable]:
+    """Name the Fast DDS profile for large images, unless the user has named another."""
+    if any(name in os.environ for name in PROFILE_VARIABLES):
+        return []
+    profile = LaunchConfiguration('fastdds_profile')
+    return [SetEnvironmentVariable(name, profile) for name in PROFILE_VARIABLES]
