@@ -4,16 +4,17 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from contextlib import contextmanager
 from dataclasses import dataclass
+import threading
 
 import torch
 
 from gpu_runtime.errors import LifecycleError
+from gpu_runtime.memory_pools import MemoryPools
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,10 @@ def _switch(account: MemoryAccount | None) -> None:
     if _ACTIVE.guard is not None:
         _ACTIVE.guard.__exit__(None, None, None)
     _ACTIVE.account, _ACTIVE.guard = account, None
-    if account is not None and account.pool is not None:
-        _ACTIVE.guard = torch.cuda.use_mem_pool(account.pool, account.device)
-        _ACTIVE.guard.__enter__()
+    if account is not None:
+        guard = account.allocating()
+        guard.__enter__()
+        _ACTIVE.guard = guard
 
 
 @contextmanager
@@ -98,13 +100,17 @@ class MemoryAccount:
         Fully qualified name of the component.
     device : torch.device
         The device of the memory.
+    pools : MemoryPools
+        Owner of the pool behind the account.
 
     """
 
-    def __init__(self, name: str, device: torch.device) -> None:
+    def __init__(self, name: str, device: torch.device, pools: MemoryPools) -> None:
         self.name = name
         self.device = device
-        self.pool = torch.cuda.MemPool() if device.type == 'cuda' else None
+        self._pools = pools
+        self._pool = pools.make()
+        self._turn = threading.RLock()
         self._booked: set[tuple[int, int]] = set()
 
     @contextmanager
@@ -112,14 +118,21 @@ class MemoryAccount:
         """
         Book what the calling thread allocates inside the block on this account.
 
+        Blocks while another thread is inside a block of this account, since torch lets one thread
+        at a time use a pool.  May be nested.
+
         Yields
         ------
         None
             Memory allocated inside stays booked here until it is freed, wherever that happens.
 
         """
-        with _allocating_on(self):
+        with self._turn, _allocating_on(self):
             yield
+
+    def allocating(self) -> AbstractContextManager[None]:
+        """Return torch's guard for this account; for :meth:`use`, which see."""
+        return self._pools.allocating(self._pool)
 
     def book(self, pool_id: tuple[int, int]) -> None:
         """
@@ -136,17 +149,21 @@ class MemoryAccount:
     @property
     def nbytes(self) -> int:
         """Bytes reserved on the device; takes a snapshot of the pools, so not for hot paths."""
-        if self.pool is None:
+        pool = self._pool
+        if pool is None:
             return 0
-        segments = [
-            s for i in (self.pool.id, *self._booked) for s in torch.cuda.memory_snapshot(i)
-        ]
-        return sum(int(segment['total_size']) for segment in segments)
+        return sum(
+            int(segment['total_size'])
+            for pool_id in (pool.id, *self._booked)
+            for segment in torch.cuda.memory_snapshot(pool_id, include_traces=False)
+        )
 
     def close(self) -> None:
         """Drop the pool; its memory returns to the device when its last tensor is gone."""
-        self.pool = None
+        pool, self._pool = self._pool, None
         self._booked.clear()
+        if pool is not None:
+            self._pools.retire(pool)
 
 
 class DeviceBudget:
@@ -157,11 +174,14 @@ class DeviceBudget:
     ----------
     device : torch.device
         The device of the memory.
+    capture_lock : threading.Lock, optional
+        Held by whoever captures a CUDA graph in this process.
 
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, capture_lock: threading.Lock | None = None) -> None:
         self.device = device
+        self._pools = MemoryPools(device, capture_lock or threading.Lock())
         self._lock = threading.Lock()
         self._accounts: dict[str, MemoryAccount] = {}
 
@@ -188,7 +208,8 @@ class DeviceBudget:
         with self._lock:
             if name in self._accounts:
                 raise LifecycleError(f'{name} has an open memory account already')
-            account = self._accounts[name] = MemoryAccount(name, self.device)
+            account = MemoryAccount(name, self.device, self._pools)
+            self._accounts[name] = account
             return account
 
     def close_account(self, account: MemoryAccount) -> None:
@@ -202,13 +223,15 @@ class DeviceBudget:
 
         """
         with self._lock:
-            self._accounts.pop(account.name, None)
+            if self._accounts.get(account.name) is account:
+                del self._accounts[account.name]
         account.close()
         self.trim()
 
     def trim(self) -> None:
         """Return cached free memory to the device.  Blocks: for unload and service calls only."""
         if self.device.type == 'cuda':
+            self._pools.sweep()
             torch.cuda.empty_cache()
 
     def report(self) -> BudgetReport:

@@ -10,12 +10,12 @@ reference is gone and the device has finished with it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 import sys
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from typing import Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
@@ -75,7 +75,7 @@ class Frame:
     def __init__(
         self,
         header: Header,
-        format: ImageFormat,  # noqa: A002
+        format: ImageFormat,
         data: torch.Tensor,
         ready: Event,
         transform: ImageTransform,

@@ -9,10 +9,10 @@ own, so that a slow one loses its own frames and nobody else's.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
+import threading
 from typing import Generic
 from typing import TypeVar
 

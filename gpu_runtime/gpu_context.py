@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import logging
 import re
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -191,7 +191,7 @@ class GpuContext:
     def frame(
         self,
         header: Header,
-        format: ImageFormat,  # noqa: A002
+        format: ImageFormat,
         data: Any,
         *,
         offset: int = 0,

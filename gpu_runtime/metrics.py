@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+import threading
 from types import MappingProxyType
 
 import numpy as np

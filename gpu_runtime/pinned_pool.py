@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from dataclasses import dataclass
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np

@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections import deque
 import threading
 import time
-from typing import TYPE_CHECKING
 from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 

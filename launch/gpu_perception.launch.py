@@ -23,8 +23,8 @@ from launch_ros.actions import ComposableNodeContainer
 from launch_ros.descriptions import ComposableNode
 from launch_ros.substitutions import FindPackageShare
 
-PROFILE_VARIABLES = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')
-"""Where Fast DDS looks for its profile, from version 3 on and before."""
+FAST_DDS_2 = ('humble', 'iron', 'jazzy')
+"""Distributions whose Fast DDS looks for its profile under the older name."""
 
 
 def shared(*parts: str) -> PathJoinSubstitution:
@@ -102,7 +102,9 @@ def _container(context: LaunchContext) -> list[ComposableNodeContainer]:
 
 def _profile(_: LaunchContext) -> list[SetEnvironmentVariable]:
     """Name the Fast DDS profile for large images, unless the user has named another."""
-    if any(name in os.environ for name in PROFILE_VARIABLES):
+    names = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+    if any(name in os.environ for name in names):
         return []
-    profile = LaunchConfiguration('fastdds_profile')
-    return [SetEnvironmentVariable(name, profile) for name in PROFILE_VARIABLES]
+    # One of them only: with both, later versions load the file twice and complain.
+    name = names[os.environ.get('ROS_DISTRO') not in FAST_DDS_2]
+    return [SetEnvironmentVariable(name, LaunchConfiguration('fastdds_profile'))]

@@ -9,8 +9,12 @@ from importlib.util import find_spec
 import os
 from pathlib import Path
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import torch
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED = PROJECT.parent / 'shared'
@@ -35,11 +39,13 @@ def shared_dir() -> Path:
 
 
 @pytest.fixture(scope='session')
-def gpu() -> str:
-    """Name of the CUDA device to test on."""
+def gpu() -> torch.device:
+    """Device to test on."""
     if not _has_gpu():
         pytest.skip(NO_GPU)
-    return 'cuda:0'
+    import torch
+
+    return torch.device('cuda', 0)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -30,7 +30,8 @@ class TorchTransform:
         Where pictures and tensors live.
     exact : bool
         Average in float32 everywhere.  Otherwise the CPU averages in 8 bits, rounding after
-        each axis: less than 1 of 255 off, and 4 to 20 times faster for colour.
+        each axis: less than 1 of 255 off, and for colour faster than plain bilinear in float32
+        (0.9 and 1.9 ms at 1280x720 to 416x416 on one core with AVX-512).
 
     """
 
@@ -80,7 +81,7 @@ class TorchTransform:
         width, height = fitted.inner_wh
         if picture.shape[2:] == (height, width):
             return picture
-        if average and not self._averages_bytes:
+        if average and (width == 1 or not self._averages_bytes):
             return _averaged(picture, width, height)
         if not average:
             # Channels last keeps the bytes in order: 3 to 4 times faster on a CPU than planes.
@@ -92,8 +93,8 @@ class TorchTransform:
 
 def _averaged(picture: torch.Tensor, width: int, height: int) -> torch.Tensor:
     """Return the picture, shrunk under triangles, as float32."""
-    # Not by functional.interpolate: with antialiasing, torch 2.11 in float32 on a CPU repeats one
-    # row in pictures shrunk to one column, and on CUDA its shared memory bounds the ratio.
+    # Not by functional.interpolate: with antialiasing, torch 2.11 on a CPU repeats one row in
+    # planes of one column (8 bits without AVX2, float32 always), and CUDA bounds the ratio.
     planes = picture.to(torch.float32)
     rows = _triangles(planes.shape[2], height, planes.device)
     columns = _triangles(planes.shape[3], width, planes.device)

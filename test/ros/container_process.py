@@ -36,6 +36,7 @@ from vision_msgs.msg import Detection2DArray
 
 CONTAINER = '/gpu_container/_container'
 TIMEOUT_S = 60.0
+DEVICE = os.environ.get('GPU_PERCEPTION_TEST_DEVICE', 'cpu')
 CHANNELS = {'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1}
 
 
@@ -214,25 +215,38 @@ def boxes_of(message: Detection2DArray) -> list[tuple[str, float, np.ndarray[Any
     return rows
 
 
+def end(process: subprocess.Popen[bytes]) -> int:
+    """End a process as Ctrl-C does and return its exit code; show where it hangs if it does."""
+    process.send_signal(signal.SIGINT)
+    try:
+        return process.wait(timeout=20.0)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)  # faulthandler prints the stack of every thread
+        process.wait(timeout=20.0)
+        raise
+
+
 @contextmanager
 def running_container(
     tmp_path: Path, *ros_parameters: str, load: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Start ``gpu_container`` on the CPU, wait for nothing, and end it with SIGINT."""
+    """Start ``gpu_container``, wait for nothing, and end it with SIGINT."""
     command = [sys.executable, '-m', 'gpu_components.gpu_container']
     command += ['--load', str(load)] if load else []
     command += ['--ros-args', '-p', 'torch_threads:=2']
-    for parameter in ('device:=cpu', *ros_parameters):
+    for parameter in (f'device:={DEVICE}', *ros_parameters):
         command += ['-p', parameter]
     log = tmp_path / 'container.log'
     with log.open('wb') as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=os.environ)
+        env = {**os.environ, 'PYTHONFAULTHANDLER': '1'}
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=env)
         try:
             yield process
         finally:
             alive = process.poll() is None
-            process.send_signal(signal.SIGINT)
-            code = process.wait(timeout=20.0)
-            print(log.read_text())
+            try:
+                code = end(process)
+            finally:
+                print(log.read_text())
     assert alive, f'the container ended by itself with {code}'
     assert code == 0, f'the container ended with {code}'
