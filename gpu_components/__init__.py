@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 from gpu_components.component import Component
-from gpu_components.component import Output
-from gpu_components.component import Result
-from gpu_components.component import Results
-from gpu_components.parameters import ComponentParameters
+from gpu_components.component_parameters import ComponentParameters
+from gpu_components.output import Output
+from gpu_components.output import Result
+from gpu_components.output import Results
 from gpu_components.parameters import parameter
 from gpu_components.parameters import StringList
 from gpu_components.sources.source import Source
-from gpu_components.sources.source import SourceParameters
+from gpu_components.sources.source_parameters import SourceParameters
 
 __all__ = [
     'Component',

@@ -5,10 +5,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
+import sys
 from typing import Any
 
 

@@ -15,8 +15,6 @@ A subclass names its parameters, inputs and outputs as class data and writes thr
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Mapping
-from dataclasses import dataclass
 import re
 from typing import Any
 from typing import ClassVar
@@ -24,64 +22,17 @@ from typing import Generic
 from typing import TYPE_CHECKING
 from typing import TypeVar
 
-from gpu_components.parameters import ComponentParameters
-from gpu_runtime.frame import Frame
+from gpu_components.component_parameters import ComponentParameters
+from gpu_components.output import Output
 
 if TYPE_CHECKING:
-    import torch
-
+    from gpu_components.output import Results
+    from gpu_runtime.frame import Frame
     from gpu_runtime.gpu_context import GpuContext
     from gpu_runtime.stream import Stream
 
 P = TypeVar('P', bound=ComponentParameters)
 S = TypeVar('S')
-
-
-@dataclass(frozen=True)
-class Output:
-    """
-    A topic that a component publishes.
-
-    Parameters
-    ----------
-    topic : str
-        Default name, relative, remappable.
-    msg_type : type
-        ROS message class.
-    bus : bool
-        Frames go to other components in the process too, by reference.
-    latched : bool
-        Late ROS subscribers get the last message (transient local).
-
-    """
-
-    topic: str
-    msg_type: type[Any]
-    bus: bool = False
-    latched: bool = False
-
-
-@dataclass(frozen=True)
-class Result:
-    """
-    Device tensors that become one message.
-
-    Parameters
-    ----------
-    tensors : tuple of torch.Tensor
-        Copied to the host without waiting; one small tensor is best.
-    build : callable
-        ``build(header, *arrays)`` returns the message; runs on the egress thread, where the
-        arrays are valid for the length of the call only.
-
-    """
-
-    tensors: tuple[torch.Tensor, ...]
-    build: Callable[..., Any]
-
-
-Results = Mapping[str, Result | Frame]
-"""Output topic to its result; outputs that nobody wants may be left out."""
 
 
 class Component(Generic[P, S]):
@@ -173,3 +124,38 @@ class Component(Generic[P, S]):
 
         """
         raise NotImplementedError
+
+
+def replace(component: Component[Any, Any], params: ComponentParameters, prepared: Any) -> None:
+    """
+    Give a component other parameters, between two frames.
+
+    Parameters
+    ----------
+    component : Component
+        Not computing now.
+    params : ComponentParameters
+        The new values.
+    prepared : object or None
+        What ``prepare`` returned for them; None keeps what is in use.
+
+    """
+    component.params = params
+    if prepared is not None:
+        old, component.prepared = component.prepared, prepared
+        close_prepared(old)
+
+
+def close_prepared(prepared: Any) -> None:
+    """
+    Release what a component prepared.
+
+    Parameters
+    ----------
+    prepared : object
+        Its ``close()`` is called if it has one.
+
+    """
+    close = getattr(prepared, 'close', None)
+    if close is not None:
+        close()

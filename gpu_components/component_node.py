@@ -28,14 +28,16 @@ from rclpy.lifecycle import LifecycleState
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 
+from gpu_components.component import close_prepared
+from gpu_components.component import replace
 from gpu_components.egress import Egress
-from gpu_components.ingress import IngressNeed
+from gpu_components.frame_stage import FrameStage
+from gpu_components.ingress_need import IngressNeed
+from gpu_components.output_ports import OutputPorts
+from gpu_components.parameter_changes import ParameterChanges
 from gpu_components.parameter_store import ParameterStore
 from gpu_components.sources.source import Source
-from gpu_components.sources.source import SourceStage
-from gpu_components.stage import close_prepared
-from gpu_components.stage import FrameStage
-from gpu_components.stage import replace
+from gpu_components.sources.source_stage import SourceStage
 from gpu_components.stage import Stage
 from gpu_components.stage import StageLinks
 from gpu_runtime.errors import GpuPerceptionError
@@ -43,8 +45,8 @@ from gpu_runtime.frame_bus import Overflow
 
 if TYPE_CHECKING:
     from gpu_components.component import Component
-    from gpu_components.ingress import IngressRouter
-    from gpu_components.parameters import ComponentParameters
+    from gpu_components.component_parameters import ComponentParameters
+    from gpu_components.ingress_router import IngressRouter
     from gpu_runtime.frame_bus import Subscription
     from gpu_runtime.gpu_context import GpuContext
     from gpu_runtime.stream import Stream
@@ -88,15 +90,16 @@ class ComponentNode(LifecycleNodeMixin, Node):
         self._gpu = gpu
         self._router = router
         self._transition = threading.RLock()
+        self._ports: OutputPorts | None = None
         self._egress: Egress | None = None
         self._stream: Stream | None = None
         self._stage: Stage | None = None
         self._subscription: Subscription[Any] | None = None
-        self._staged: Any = None
         self.metrics = gpu.metrics.stage(self.get_fully_qualified_name())
         self.component = cls(gpu, self.get_logger(), self._wants)
+        self._changes = ParameterChanges(self.component, self._prepare)
         try:
-            self.store = ParameterStore(self, cls.parameters)
+            self.store: ParameterStore[ComponentParameters] = ParameterStore(self, cls.parameters)
             self.component.check(self.store.current)
         except Exception:
             self.close()
@@ -104,25 +107,18 @@ class ComponentNode(LifecycleNodeMixin, Node):
         self.store.listen(self._accept, self._commit)
 
     def _wants(self, topic: str) -> bool:
-        return self._egress is not None and self._egress.wants(topic)
+        return self._ports is not None and self._ports.wants(topic)
 
     # -- parameters --------------------------------------------------------------------------
 
     def _accept(self, params: ComponentParameters, changed: frozenset[str]) -> None:
         """Refuse or prepare a change; frames go on with the old values meanwhile."""
         with self._transition:
-            self._discard_staged()
-            self.component.check(params)
-            if self._stream is not None and changed & self._preparing():
-                self._staged = self._prepare(params)
-
-    def _preparing(self) -> frozenset[str]:
-        declared = self.component.parameters.__dataclass_fields__
-        return frozenset(n for n, f in declared.items() if f.metadata['ros'].prepares)
+            self._changes.accept(params, changed, configured=self._stream is not None)
 
     def _commit(self, params: ComponentParameters) -> None:
         with self._transition:
-            staged, self._staged = self._staged, None
+            staged = self._changes.take()
             if self._subscription is not None:
                 self._subscription.depth = params.input_depth
                 self._subscription.overflow = Overflow(params.input_overflow)
@@ -130,10 +126,6 @@ class ComponentNode(LifecycleNodeMixin, Node):
                 self._stage.swap(params, staged)
             elif self._stream is not None:
                 replace(self.component, params, staged)
-
-    def _discard_staged(self) -> None:
-        staged, self._staged = self._staged, None
-        close_prepared(staged)
 
     def _prepare(self, params: ComponentParameters) -> Any:
         with self._account.use():
@@ -161,20 +153,7 @@ class ComponentNode(LifecycleNodeMixin, Node):
         return SUCCESS
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """
-        Prepare the component and make its publishers.
-
-        Parameters
-        ----------
-        state : LifecycleState
-            The previous state.
-
-        Returns
-        -------
-        TransitionCallbackReturn
-            FAILURE if anything is missing; blocks until the component is prepared.
-
-        """
+        """Prepare the component and make its publishers; blocks until it is prepared."""
         with self._transition:
             return self._attempt('configure', self._configure, self._release)
 
@@ -185,83 +164,60 @@ class ComponentNode(LifecycleNodeMixin, Node):
         self._stream = self._gpu.streams.lease(name, priority=params.stream_priority)
         self.component.params = params
         self.component.prepared = self._prepare(params)
-        self._egress = Egress(
+        self._ports = OutputPorts(
             self,
             self.component.outputs,
-            self._gpu,
-            self.metrics,
+            self._gpu.bus,
             lambda: str(self.store.current.publish),
         )
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """
-        Connect to the bus and start the threads.
-
-        Parameters
-        ----------
-        state : LifecycleState
-            The previous state.
-
-        Returns
-        -------
-        TransitionCallbackReturn
-            FAILURE if an output topic is taken in this process.
-
-        """
+        """Connect to the bus and start the threads."""
         with self._transition:
             return self._attempt('activate', self._activate, self._deactivate)
 
     def _activate(self) -> None:
-        assert self._egress is not None and self._stream is not None
+        assert self._ports is not None and self._stream is not None
+        name = self.get_fully_qualified_name()
+        self._ports.advertise()
+        self._egress = Egress(name, self._ports, self._gpu, self.metrics, self.get_logger())
         self._egress.start()
         links = StageLinks(
             self.component,
             self._stream,
+            self._ports,
             self._egress,
             self.metrics,
             lambda: int(self.get_clock().now().nanoseconds),
         )
         if isinstance(self.component, Source):
-            self._stage = SourceStage(links, self.get_fully_qualified_name())
+            self._stage = SourceStage(links, name)
         else:
-            self._stage = FrameStage(links, self._subscribe())
+            self._stage = FrameStage(links, self._subscribe(self._ports))
         self._stage.start()
         self._router.refresh()
 
-    def _subscribe(self) -> Subscription[Any]:
+    def _subscribe(self, ports: OutputPorts) -> Subscription[Any]:
         params = self.store.current
         topic = self.resolve_topic_name(self.component.inputs[0])
-        assert self._egress is not None
         self._subscription = self._gpu.bus.subscribe(
             topic,
             self.get_fully_qualified_name(),
             depth=params.input_depth,
             overflow=Overflow(params.input_overflow),
-            wanted=self._egress.wants_any,
+            wanted=ports.wants_any,
             on_drop=lambda: self.metrics.count('dropped_overflow'),
         )
-        reliable = params.input_reliability == 'reliable'
         self._need = IngressNeed(
-            reliable, params.input_depth, lambda: float(self.store.current.max_age_ms)
+            params.input_reliability == 'reliable',
+            params.input_depth,
+            lambda: float(self.store.current.max_age_ms),
         )
         self._router.attach(topic, self._need)
         return self._subscription
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """
-        Leave the bus and end the threads; results in flight are published.
-
-        Parameters
-        ----------
-        state : LifecycleState
-            The previous state.
-
-        Returns
-        -------
-        TransitionCallbackReturn
-            SUCCESS.
-
-        """
+        """Leave the bus and end the threads; results in flight are published."""
         with self._transition:
             self._deactivate()
             return SUCCESS
@@ -274,55 +230,32 @@ class ComponentNode(LifecycleNodeMixin, Node):
         stage, self._stage = self._stage, None
         if stage is not None:
             stage.stop()
-        if self._egress is not None:
-            self._egress.stop()
+        egress, self._egress = self._egress, None
+        if egress is not None:
+            egress.stop()
+        if self._ports is not None:
+            self._ports.withdraw()
         self._router.refresh()
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """
-        Release everything that configure made.
-
-        Parameters
-        ----------
-        state : LifecycleState
-            The previous state.
-
-        Returns
-        -------
-        TransitionCallbackReturn
-            SUCCESS.
-
-        """
+        """Release everything that configure made."""
         with self._transition:
             self._release()
             return SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """
-        Stop and release, from any state.
-
-        Parameters
-        ----------
-        state : LifecycleState
-            The previous state.
-
-        Returns
-        -------
-        TransitionCallbackReturn
-            SUCCESS.
-
-        """
+        """Stop and release, from any state."""
         with self._transition:
             self._deactivate()
             self._release()
             return SUCCESS
 
     def _release(self) -> None:
-        if self._egress is not None:
-            self._egress.close()
-            self._egress = None
+        ports, self._ports = self._ports, None
+        if ports is not None:
+            ports.close()
         if self._stream is not None:
-            self._discard_staged()
+            self._changes.discard()
             close_prepared(vars(self.component).pop('prepared', None))
             self._gpu.streams.release(self._stream)
             self._gpu.budget.close_account(self._account)

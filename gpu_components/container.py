@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from composition_interfaces.srv import ListNodes
 from composition_interfaces.srv import LoadNode
 from composition_interfaces.srv import UnloadNode
-from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.exceptions import InvalidParameterValueException
@@ -29,9 +28,11 @@ from rclpy.node import Node
 import torch
 
 from gpu_components.component_node import ComponentNode
+from gpu_components.container_parameters import ContainerParameters
 from gpu_components.diagnostics import Diagnostics
-from gpu_components.ingress import IngressRouter
+from gpu_components.ingress_router import IngressRouter
 from gpu_components.load_request import node_options
+from gpu_components.parameter_store import ParameterStore
 from gpu_components.plugins import load_plugin
 from gpu_runtime.errors import GpuPerceptionError
 from gpu_runtime.gpu_context import GpuContext
@@ -57,7 +58,7 @@ class Container(Node):
     Raises
     ------
     GpuPerceptionError
-        If the device asked for is not there.
+        If a parameter is illegal or the device is not there.
 
     """
 
@@ -74,19 +75,12 @@ class Container(Node):
         self._next_id = 1
         self._components: dict[int, ComponentNode] = {}
         self._starting: list[threading.Thread] = []
-        self._allow_module_plugins = bool(
-            self._read_only('allow_module_plugins', False, 'Load code by module:Class.')
-        )
-        threads = self._read_only(
-            'torch_threads', 0, 'CPU threads that torch may use; 0 keeps its default.'
-        )
-        if threads > 0:
-            torch.set_num_threads(threads)
+        self._params = ParameterStore(self, ContainerParameters).current
+        if self._params.torch_threads > 0:
+            torch.set_num_threads(self._params.torch_threads)
         self.gpu = GpuContext(
-            self._read_only('device', 'auto', 'auto, cpu, cuda or cuda:N.'),
-            allow_unsafe_models=self._read_only(
-                'allow_unsafe_models', False, 'Accept model files that can run code on load.'
-            ),
+            self._params.device,
+            allow_unsafe_models=self._params.allow_unsafe_models,
             on_lost=on_lost,
         )
         self._ingress_node = Node(
@@ -102,10 +96,6 @@ class Container(Node):
         executor.add_node(self)
         executor.add_ingress_node(self._ingress_node)
         self.get_logger().info(f'ready on {self.gpu.device} ({self.gpu.device_name})')
-
-    def _read_only(self, name: str, default: Any, description: str) -> Any:
-        descriptor = ParameterDescriptor(description=description, read_only=True)
-        return self.declare_parameter(name, default, descriptor).value
 
     def _serve(self) -> None:
         group = MutuallyExclusiveCallbackGroup()
@@ -161,7 +151,7 @@ class Container(Node):
         cls = load_plugin(
             request.package_name,
             request.plugin_name,
-            allow_module_plugins=self._allow_module_plugins,
+            allow_module_plugins=self._params.allow_module_plugins,
         )
         options = node_options(request)
         node = ComponentNode(cls, self.gpu, self.router, context=self.context, **options)

@@ -15,17 +15,18 @@ import torch
 from vision_msgs.msg import Detection2DArray
 
 from gpu_components.component import Component
-from gpu_components.component import Output
-from gpu_components.component import Result
+from gpu_components.component_parameters import ComponentParameters
 from gpu_components.messages import detections_message
 from gpu_components.messages import image_message
+from gpu_components.output import Output
+from gpu_components.output import Result
 from gpu_components.overlay import draw_detections
-from gpu_components.parameters import ComponentParameters
 from gpu_components.parameters import parameter
 from gpu_components.parameters import StringList
 from gpu_components.resources import resolve_path
 from gpu_runtime.detection import DetectionLimits
 from gpu_runtime.detection import Detections
+from gpu_runtime.detection import Detector
 from gpu_runtime.detection import load_labels
 from gpu_runtime.detection import preset_names
 from gpu_runtime.detection import resolve_preset
@@ -39,14 +40,12 @@ from gpu_runtime.models.factory import Backend
 from gpu_runtime.models.factory import Precision
 
 if TYPE_CHECKING:
-    from gpu_components.component import Results
+    from gpu_components.output import Results
     from gpu_runtime.detection import DetectionPreset
     from gpu_runtime.detection import LabelMap
     from gpu_runtime.frame import Frame
     from gpu_runtime.image_format import ImageFormat
-    from gpu_runtime.models import Model
     from gpu_runtime.stream import Stream
-    from gpu_runtime.tensor_spec import TensorSpec
 
 
 @dataclass(frozen=True)
@@ -98,34 +97,6 @@ class ObjectDetectorParameters(ComponentParameters):
     publish_overlay: bool = parameter(
         True, 'Draw the boxes onto the picture while detections_overlay is subscribed.'
     )
-
-
-@dataclass(frozen=True)
-class Detector:
-    """
-    A network with everything that belongs to it.
-
-    Parameters
-    ----------
-    model : Model
-        Prepared for the preset's input.
-    preset : DetectionPreset
-        Feeds and reads it.
-    spec : TensorSpec
-        What it reads.
-    labels : LabelMap
-        Names of its classes.
-
-    """
-
-    model: Model
-    preset: DetectionPreset
-    spec: TensorSpec
-    labels: LabelMap
-
-    def close(self) -> None:
-        """Release the network."""
-        self.model.close()
 
 
 class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
@@ -180,8 +151,9 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
             capture_lock=self.context.capture_lock,
             fixed_shape=preset.fixed_shape,
         )
-        model.prepare(preset.example_inputs(self.context.device, params.precision))
-        return Detector(model, preset, preset.spec(params.precision), _labels(params, preset))
+        detector = Detector(model, preset, preset.spec(params.precision), _labels(params, preset))
+        detector.warm_up(self.context.device, params.precision)
+        return detector
 
     def compute(self, frame: Frame, stream: Stream) -> Results:
         """
@@ -202,8 +174,7 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
         """
         detector = self.prepared
         prepared = frame.tensor(detector.spec, stream)
-        outputs = detector.model(*detector.preset.inputs(prepared))
-        found = detector.preset.decode(outputs, prepared.map, self._limits()).packed()
+        found = detector(prepared, self._limits()).packed()
         results = {'object_detections': Result((found,), self._builder())}
         if self.params.publish_overlay and self.wants('detections_overlay'):
             draw = _overlay(frame.format, detector.labels)

@@ -6,18 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from typing import Generic
 from typing import get_type_hints
 from typing import TYPE_CHECKING
+from typing import TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange
 from rcl_interfaces.msg import IntegerRange
 from rcl_interfaces.msg import ParameterDescriptor
 from rcl_interfaces.msg import SetParametersResult
 
-from gpu_components.parameters import ComponentParameters
 from gpu_components.parameters import from_values
 from gpu_components.parameters import infos
 from gpu_components.parameters import ParameterInfo
+from gpu_components.parameters import Parameters
 from gpu_components.parameters import ros_type
 from gpu_runtime.errors import GpuPerceptionError
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from rclpy.node import Node
     from rclpy.parameter import Parameter
 
-Accept = Callable[[ComponentParameters, frozenset[str]], None]
+T = TypeVar('T', bound=Parameters)
 
 
 def descriptor(name: str, hint: Any, info: ParameterInfo) -> ParameterDescriptor:
@@ -66,7 +68,7 @@ def descriptor(name: str, hint: Any, info: ParameterInfo) -> ParameterDescriptor
     return message
 
 
-class ParameterStore:
+class ParameterStore(Generic[T]):
     """
     Declares a parameter class on a node and keeps the accepted values.
 
@@ -75,7 +77,7 @@ class ParameterStore:
     node : rclpy.node.Node
         Gets the parameters.
     cls : type
-        A subclass of :class:`~gpu_components.parameters.ComponentParameters`.
+        A subclass of :class:`~gpu_components.parameters.Parameters`.
 
     Raises
     ------
@@ -84,7 +86,7 @@ class ParameterStore:
 
     """
 
-    def __init__(self, node: Node, cls: type[ComponentParameters]) -> None:
+    def __init__(self, node: Node, cls: type[T]) -> None:
         self._cls = cls
         self._node = node
         hints = get_type_hints(cls)
@@ -99,7 +101,9 @@ class ParameterStore:
         )
         self.current = from_values(cls, {p.name: p.value for p in declared})
 
-    def listen(self, accept: Accept, commit: Callable[[ComponentParameters], None]) -> None:
+    def listen(
+        self, accept: Callable[[T, frozenset[str]], None], commit: Callable[[T], None]
+    ) -> None:
         """
         Start to pass changes on.
 
@@ -118,7 +122,7 @@ class ParameterStore:
         if hasattr(self._node, 'add_post_set_parameters_callback'):
             self._node.add_post_set_parameters_callback(self._on_done)
 
-    def _updated(self, changes: list[Parameter[Any]]) -> ComponentParameters:
+    def _updated(self, changes: list[Parameter[Any]]) -> T:
         values = {name: getattr(self.current, name) for name in self._names}
         values.update({p.name: p.value for p in changes if p.name in self._names})
         return from_values(self._cls, values)

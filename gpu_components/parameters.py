@@ -18,11 +18,12 @@ from typing import Any
 from typing import get_origin
 from typing import get_type_hints
 from typing import Literal
+from typing import TypeVar
 
 from gpu_runtime.errors import ParameterError
-from gpu_runtime.frame_bus import Overflow
 
 StringList = tuple[str, ...]
+T = TypeVar('T', bound='Parameters')
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,14 @@ def parameter(default: Any, description: str, **info: Any) -> Any:
     return field(default=default, metadata={'ros': ParameterInfo(description, **info)})
 
 
-def infos(cls: type[ComponentParameters]) -> dict[str, ParameterInfo]:
+def infos(cls: type[Parameters]) -> dict[str, ParameterInfo]:
     """
     Return what a parameter class declares.
 
     Parameters
     ----------
     cls : type
-        A subclass of :class:`ComponentParameters`.
+        A subclass of :class:`Parameters`.
 
     Returns
     -------
@@ -109,7 +110,7 @@ def infos(cls: type[ComponentParameters]) -> dict[str, ParameterInfo]:
     return {f.name: f.metadata['ros'] for f in fields(cls)}
 
 
-def from_values(cls: type[ComponentParameters], values: Mapping[str, Any]) -> ComponentParameters:
+def from_values(cls: type[T], values: Mapping[str, Any]) -> T:
     """
     Make a checked instance from ROS parameter values.
 
@@ -122,7 +123,7 @@ def from_values(cls: type[ComponentParameters], values: Mapping[str, Any]) -> Co
 
     Returns
     -------
-    ComponentParameters
+    object
         An instance of ``cls``.
 
     Raises
@@ -172,9 +173,9 @@ def _typed(name: str, hint: Any, value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class ComponentParameters:
+class Parameters:
     """
-    Parameters that every component has.
+    Root of all parameter classes.
 
     Raises
     ------
@@ -182,39 +183,6 @@ class ComponentParameters:
         If a value is outside its declared range or choices.
 
     """
-
-    autostart: bool = parameter(
-        True, 'Configure and activate as soon as the component is loaded.', read_only=True
-    )
-    publish: str = parameter(
-        'auto',
-        'Publish outputs only while somebody subscribes (auto), always, or never.',
-        choices=('auto', 'always', 'never'),
-    )
-    input_depth: int = parameter(
-        1, 'Frames that may wait for this component.', unit='frames', ge=1, le=1000
-    )
-    input_overflow: str = parameter(
-        'drop_oldest',
-        'What a full input queue does with one more frame; block lets the producer wait.',
-        choices=tuple(policy.value for policy in Overflow if policy is not Overflow.FAULT),
-    )
-    input_reliability: str = parameter(
-        'best_effort',
-        'Reliability of the ROS subscription that feeds the input.',
-        choices=('best_effort', 'reliable'),
-        read_only=True,
-    )
-    max_age_ms: float = parameter(
-        0.0, 'Drop frames whose stamp is older than this; 0 keeps all.', unit='ms', ge=0.0, le=1e7
-    )
-    stream_priority: int = parameter(
-        0,
-        'CUDA stream priority of this component: lower runs first.',
-        ge=-5,
-        le=0,
-        read_only=True,
-    )
 
     def __post_init__(self) -> None:
         for name, info in infos(type(self)).items():

@@ -22,8 +22,8 @@ from gpu_runtime.frame_bus import FrameBus
 from gpu_runtime.frame_bus import Overflow
 from gpu_runtime.gpu_context import GpuContext
 from gpu_runtime.gpu_context import resolve_device
-from gpu_runtime.image_format import ENCODINGS
 from gpu_runtime.image_format import Encoding
+from gpu_runtime.image_format import ENCODINGS
 from gpu_runtime.image_format import ImageFormat
 from gpu_runtime.metrics import Metrics
 from gpu_runtime.pinned_pool import PinnedPool

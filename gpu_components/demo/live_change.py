@@ -4,9 +4,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:

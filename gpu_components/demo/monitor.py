@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import threading
 from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rcl_interfaces.srv import SetParameters
@@ -73,7 +73,9 @@ class Monitor(Node):
             Detection2DArray, f'{space}/object_detections', self._on_detections, 100
         )
         self.create_subscription(Image, f'{space}/detections_overlay', self._on_overlay, 10)
-        self._parameters_client: Any = self.create_client(SetParameters, f'{detector}/set_parameters')
+        self._parameters_client: Any = self.create_client(
+            SetParameters, f'{detector}/set_parameters'
+        )
 
     def _on_detections(self, message: Any) -> None:
         now_ns = self.get_clock().now().nanoseconds

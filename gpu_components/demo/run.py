@@ -10,16 +10,16 @@ process.
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from dataclasses import dataclass
+import json
+import os
 from pathlib import Path
+import sys
+import threading
+import time
 from typing import Any
 
 import cv2

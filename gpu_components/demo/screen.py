@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import contextmanager
+import time
 from typing import Any
 
 from rich.console import Console

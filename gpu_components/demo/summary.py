@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+import platform
 from typing import Any
+from typing import TYPE_CHECKING
 
 from rclpy.utilities import get_rmw_implementation_identifier
 

@@ -5,23 +5,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import cv2
-
 from gpu_components.parameters import parameter
-from gpu_components.resources import resolve_path
-from gpu_components.sources.source import readable
+from gpu_components.sources.picture_file import read_picture
+from gpu_components.sources.picture_files import PictureFiles
+from gpu_components.sources.picture_files import pictures_in
 from gpu_components.sources.source import Source
-from gpu_components.sources.source import SourceParameters
-from gpu_runtime.errors import SourceError
+from gpu_components.sources.source_parameters import SourceParameters
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-SUFFIXES = frozenset(('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm'))
 
 
 @dataclass(frozen=True)
@@ -29,72 +24,6 @@ class ImageFolderSourceParameters(SourceParameters):
     """Parameters of :class:`ImageFolderSource`."""
 
     folder: str = parameter('', 'Folder of pictures, by path or package:// name.', prepares=True)
-
-
-def pictures_in(folder: str) -> list[Path]:
-    """
-    Return the pictures of a folder, sorted by name.
-
-    Parameters
-    ----------
-    folder : str
-        Path or ``package://`` name.
-
-    Returns
-    -------
-    list of pathlib.Path
-        At least one file with one of :data:`SUFFIXES`.
-
-    Raises
-    ------
-    SourceError
-        If the folder is not there or has no pictures.
-
-    """
-    path = Path(resolve_path(folder))
-    if not folder or not path.is_dir():
-        raise SourceError(f'folder {folder!r} is not a folder; set it to one that has pictures')
-    files = sorted(f for f in path.iterdir() if f.suffix.lower() in SUFFIXES)
-    if not files:
-        raise SourceError(f'folder {path} has no pictures; expected {", ".join(sorted(SUFFIXES))}')
-    return files
-
-
-class PictureFiles:
-    """
-    A place in a list of files.
-
-    Parameters
-    ----------
-    files : list of pathlib.Path
-        At least one.
-
-    """
-
-    def __init__(self, files: list[Path]) -> None:
-        self._files = files
-        self._index = 0
-
-    def next(self, *, loop: bool) -> Path | None:
-        """
-        Return the next file.
-
-        Parameters
-        ----------
-        loop : bool
-            Start again after the last.
-
-        Returns
-        -------
-        pathlib.Path or None
-            None at the end.
-
-        """
-        if self._index >= len(self._files) and not loop:
-            return None
-        path = self._files[self._index % len(self._files)]
-        self._index += 1
-        return path
 
 
 class ImageFolderSource(Source[ImageFolderSourceParameters, PictureFiles]):
@@ -149,4 +78,4 @@ class ImageFolderSource(Source[ImageFolderSourceParameters, PictureFiles]):
         path = self.prepared.next(loop=self.params.loop)
         if path is None:
             return None
-        return readable(cv2.imread(str(path), cv2.IMREAD_COLOR), str(path))
+        return read_picture(str(path))

@@ -13,9 +13,10 @@ import numpy as np
 from gpu_components.parameters import parameter
 from gpu_components.parameters import StringList
 from gpu_components.resources import resolve_path
-from gpu_components.sources.source import readable
+from gpu_components.sources.photo_walk import PhotoWalk
+from gpu_components.sources.picture_file import read_picture
 from gpu_components.sources.source import Source
-from gpu_components.sources.source import SourceParameters
+from gpu_components.sources.source_parameters import SourceParameters
 from gpu_runtime.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -43,72 +44,6 @@ class PhotoCameraParameters(SourceParameters):
     pictures_per_photo: int = parameter(
         30, 'Pictures taken of one photograph before the next.', ge=1, le=1000000
     )
-
-
-def view_origin(index: int, step_px: int, room_px: int) -> int:
-    """
-    Return where the view begins along one axis: it moves to and fro at constant speed.
-
-    Parameters
-    ----------
-    index : int
-        Number of the picture, from 0.
-    step_px : int
-        Pixels per picture.
-    room_px : int
-        Photograph's side less the view's side.
-
-    Returns
-    -------
-    int
-        0 to ``room_px``.
-
-    """
-    if room_px <= 0:
-        return 0
-    phase = (index * step_px) % (2 * room_px)
-    return min(phase, 2 * room_px - phase)
-
-
-class PhotoWalk:
-    """
-    Where a view is on its way over photographs.
-
-    Parameters
-    ----------
-    photos : list of numpy.ndarray
-        uint8 (height, width, 3), none smaller than the view.
-
-    """
-
-    def __init__(self, photos: list[NDArray[np.uint8]]) -> None:
-        self._photos = photos
-        self._index = 0
-
-    def next(self, params: PhotoCameraParameters) -> NDArray[np.uint8] | None:
-        """
-        Return the next view.
-
-        Parameters
-        ----------
-        params : PhotoCameraParameters
-            Size and motion of the view.
-
-        Returns
-        -------
-        numpy.ndarray or None
-            uint8 (height, width, 3), contiguous; None after the last photograph.
-
-        """
-        turn, place = divmod(self._index, params.pictures_per_photo)
-        self._index += 1
-        if turn >= len(self._photos) and not params.loop:
-            return None
-        photo = self._photos[turn % len(self._photos)]
-        height, width = params.height or photo.shape[0], params.width or photo.shape[1]
-        top = view_origin(place, params.step_px, photo.shape[0] - height)
-        left = view_origin(place, params.step_px, photo.shape[1] - width)
-        return np.ascontiguousarray(photo[top : top + height, left : left + width])
 
 
 class PhotoCamera(Source[PhotoCameraParameters, PhotoWalk]):
@@ -155,11 +90,17 @@ class PhotoCamera(Source[PhotoCameraParameters, PhotoWalk]):
 
     def read(self) -> NDArray[np.uint8] | None:
         """Return the next view, a contiguous uint8 (height, width, 3) array in BGR, or None."""
-        return self.prepared.next(self.params)
+        params = self.params
+        return self.prepared.next(
+            (params.width, params.height),
+            step_px=params.step_px,
+            pictures_per_photo=params.pictures_per_photo,
+            loop=params.loop,
+        )
 
 
 def _photo(path: str, params: PhotoCameraParameters) -> NDArray[np.uint8]:
-    photo = readable(cv2.imread(path, cv2.IMREAD_COLOR), path)
+    photo = read_picture(path)
     scale = max(params.width / photo.shape[1], params.height / photo.shape[0])
     if scale <= 1.0:
         return photo

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from gpu_runtime.detection.detections import Detections
+from gpu_runtime.detection.detector import Detector
 from gpu_runtime.detection.label_map import LabelMap
 from gpu_runtime.detection.labels import LABEL_SETS
 from gpu_runtime.detection.labels import load_labels
@@ -20,6 +21,7 @@ __all__ = [
     'DetectionLimits',
     'DetectionPreset',
     'Detections',
+    'Detector',
     'LabelMap',
     'batched_nms',
     'load_labels',

@@ -1,28 +1,23 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The way in from ROS: one subscription and one upload per topic, whoever asks.
+One ROS image topic on the bus: one subscription and one upload, whoever reads it.
 
-:class:`IngressRouter` compares what components read with what components in the process publish
-and subscribes in ROS to the rest.  Callbacks run on the ingress plane; they take serialized
-messages and look at the payload only after everything that could make it useless.
+Callbacks run on the ingress plane; they take serialized messages and look at the payload only
+after everything that could make it useless.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-import threading
 import time
 from typing import TYPE_CHECKING
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.qos import QoSProfile
-from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from gpu_components.cdr import parse_image_header
 from gpu_components.cdr import parse_stamp_ns
+from gpu_components.ingress_need import merged_qos
 from gpu_runtime.errors import GpuPerceptionError
 from gpu_runtime.frame import Header
 from gpu_runtime.image_format import ImageFormat
@@ -30,50 +25,8 @@ from gpu_runtime.image_format import ImageFormat
 if TYPE_CHECKING:
     from rclpy.node import Node
 
+    from gpu_components.ingress_need import IngressNeed
     from gpu_runtime.gpu_context import GpuContext
-
-
-@dataclass(frozen=True)
-class IngressNeed:
-    """
-    What one component asks of the subscription that feeds it.
-
-    Parameters
-    ----------
-    reliable : bool
-        Ask DDS for every message; else the newest, as sensor data.
-    depth : int
-        Messages DDS may hold.
-    max_age_ms : callable
-        Returns the age above which the component drops a frame; 0 for none.
-
-    """
-
-    reliable: bool
-    depth: int
-    max_age_ms: Callable[[], float]
-
-
-def merged_qos(needs: list[IngressNeed]) -> QoSProfile:
-    """
-    Return the one profile that serves all needs.
-
-    Parameters
-    ----------
-    needs : list of IngressNeed
-        At least one.
-
-    Returns
-    -------
-    rclpy.qos.QoSProfile
-        Keep-last with the largest depth; reliable if anybody asks for it.
-
-    """
-    reliable = any(need.reliable for need in needs)
-    return QoSProfile(
-        depth=max(need.depth for need in needs),
-        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-    )
 
 
 class ImageIngress:
@@ -182,77 +135,3 @@ class ImageIngress:
         """Unsubscribe."""
         self._node.destroy_subscription(self._subscription)
         self._context.metrics.forget(f'ingress {self._topic}')
-
-
-class IngressRouter:
-    """
-    Keeps exactly the ROS subscriptions that are needed now.
-
-    Parameters
-    ----------
-    node : rclpy.node.Node
-        On the ingress plane; gets the subscriptions.
-    context : GpuContext
-        Its bus is compared with what is attached here.
-
-    """
-
-    def __init__(self, node: Node, context: GpuContext) -> None:
-        self._node = node
-        self._context = context
-        self._lock = threading.Lock()
-        self._needs: dict[str, list[IngressNeed]] = {}
-        self._open: dict[str, ImageIngress] = {}
-
-    def attach(self, topic: str, need: IngressNeed) -> None:
-        """
-        Ask for a topic to be on the bus.
-
-        Parameters
-        ----------
-        topic : str
-            Fully qualified topic.
-        need : IngressNeed
-            Given back with :meth:`detach`.
-
-        """
-        with self._lock:
-            self._needs.setdefault(topic, []).append(need)
-        self.refresh()
-
-    def detach(self, topic: str, need: IngressNeed) -> None:
-        """
-        Take a need back.
-
-        Parameters
-        ----------
-        topic : str
-            As given to :meth:`attach`.
-        need : IngressNeed
-            As given to :meth:`attach`.
-
-        """
-        with self._lock:
-            self._needs[topic].remove(need)
-        self.refresh()
-
-    def refresh(self) -> None:
-        """Open and close subscriptions after a change in who reads or publishes what."""
-        with self._lock:
-            wanted = {
-                topic: list(needs)
-                for topic, needs in self._needs.items()
-                if needs and self._context.bus.channel(topic).producer is None
-            }
-            for topic in list(self._open):
-                if not self._open[topic].serves(wanted.get(topic, [])):
-                    self._open.pop(topic).close()
-            for topic, needs in wanted.items():
-                if topic not in self._open:
-                    self._open[topic] = ImageIngress(self._node, topic, needs, self._context)
-                self._open[topic].needs = needs
-
-    def topics(self) -> list[str]:
-        """Return the topics that are subscribed in ROS now."""
-        with self._lock:
-            return sorted(self._open)

@@ -1,0 +1,33 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters of the container; all are fixed when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gpu_components.parameters import parameter
+from gpu_components.parameters import Parameters
+
+
+@dataclass(frozen=True)
+class ContainerParameters(Parameters):
+    """Parameters of :class:`~gpu_components.container.Container`."""
+
+    device: str = parameter(
+        'auto', 'Where everything runs: auto, cpu, cuda or cuda:N.', read_only=True
+    )
+    torch_threads: int = parameter(
+        0,
+        'CPU threads that torch may use; 0 keeps its default, one per core.',
+        unit='threads',
+        ge=0,
+        le=1024,
+        read_only=True,
+    )
+    allow_module_plugins: bool = parameter(
+        False, 'Load components by module:Class, which runs any code by name.', read_only=True
+    )
+    allow_unsafe_models: bool = parameter(
+        False, 'Accept model files that can run code while they load.', read_only=True
+    )

@@ -1,0 +1,94 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Which topics come from ROS: those that components read and no component in the process publishes.
+
+Called from control threads whenever a component joins or leaves the bus.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from gpu_components.image_ingress import ImageIngress
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+    from gpu_components.ingress_need import IngressNeed
+    from gpu_runtime.gpu_context import GpuContext
+
+
+class IngressRouter:
+    """
+    Keeps exactly the ROS subscriptions that are needed now.
+
+    Parameters
+    ----------
+    node : rclpy.node.Node
+        On the ingress plane; gets the subscriptions.
+    context : GpuContext
+        Its bus is compared with what is attached here.
+
+    """
+
+    def __init__(self, node: Node, context: GpuContext) -> None:
+        self._node = node
+        self._context = context
+        self._lock = threading.Lock()
+        self._needs: dict[str, list[IngressNeed]] = {}
+        self._open: dict[str, ImageIngress] = {}
+
+    def attach(self, topic: str, need: IngressNeed) -> None:
+        """
+        Ask for a topic to be on the bus.
+
+        Parameters
+        ----------
+        topic : str
+            Fully qualified topic.
+        need : IngressNeed
+            Given back with :meth:`detach`.
+
+        """
+        with self._lock:
+            self._needs.setdefault(topic, []).append(need)
+        self.refresh()
+
+    def detach(self, topic: str, need: IngressNeed) -> None:
+        """
+        Take a need back.
+
+        Parameters
+        ----------
+        topic : str
+            As given to :meth:`attach`.
+        need : IngressNeed
+            As given to :meth:`attach`.
+
+        """
+        with self._lock:
+            self._needs[topic].remove(need)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Open and close subscriptions after a change in who reads or publishes what."""
+        with self._lock:
+            wanted = {
+                topic: list(needs)
+                for topic, needs in self._needs.items()
+                if needs and self._context.bus.channel(topic).producer is None
+            }
+            for topic in list(self._open):
+                if not self._open[topic].serves(wanted.get(topic, [])):
+                    self._open.pop(topic).close()
+            for topic, needs in wanted.items():
+                if topic not in self._open:
+                    self._open[topic] = ImageIngress(self._node, topic, needs, self._context)
+                self._open[topic].needs = needs
+
+    def topics(self) -> list[str]:
+        """Return the topics that are subscribed in ROS now."""
+        with self._lock:
+            return sorted(self._open)

@@ -1,0 +1,63 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a component publishes, and what it hands over per frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from typing import TYPE_CHECKING
+
+from gpu_runtime.frame import Frame
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Output:
+    """
+    A topic that a component publishes.
+
+    Parameters
+    ----------
+    topic : str
+        Default name, relative, remappable.
+    msg_type : type
+        ROS message class.
+    bus : bool
+        Frames go to other components in the process too, by reference.
+    latched : bool
+        Late ROS subscribers get the last message (transient local).
+
+    """
+
+    topic: str
+    msg_type: type[Any]
+    bus: bool = False
+    latched: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """
+    Device tensors that become one message.
+
+    Parameters
+    ----------
+    tensors : tuple of torch.Tensor
+        Copied to the host without waiting; one small tensor is best.
+    build : callable
+        ``build(header, *arrays)`` returns the message; runs on the egress thread, where the
+        arrays are valid for the length of the call only.
+
+    """
+
+    tensors: tuple[torch.Tensor, ...]
+    build: Callable[..., Any]
+
+
+Results = Mapping[str, Result | Frame]
+"""Output topic to its result; outputs that nobody wants may be left out."""

@@ -1,0 +1,158 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where a component's outputs go: ROS publishers, and channels on the bus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from typing import TYPE_CHECKING
+
+from rclpy.qos import DurabilityPolicy
+from rclpy.qos import QoSProfile
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+    from gpu_components.output import Output
+    from gpu_runtime.frame import Frame
+    from gpu_runtime.frame_bus import Channel
+    from gpu_runtime.frame_bus import FrameBus
+
+
+class OutputPorts:
+    """
+    Publishers of one component, in ROS and on the bus.
+
+    Parameters
+    ----------
+    node : rclpy.node.Node
+        Gets the publishers.
+    outputs : tuple of Output
+        What the component declares.
+    bus : FrameBus
+        Gets the channels of outputs that are pictures.
+    policy : callable
+        Returns the present value of the parameter ``publish``.
+
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        outputs: tuple[Output, ...],
+        bus: FrameBus[Any],
+        policy: Callable[[], str],
+    ) -> None:
+        self._node = node
+        self._bus = bus
+        self._policy = policy
+        self._publishers = {output.topic: self._publisher(output) for output in outputs}
+        self._bus_topics = {
+            output.topic: node.resolve_topic_name(output.topic) for output in outputs if output.bus
+        }
+        self._channels: dict[str, Channel[Any]] = {}
+
+    def _publisher(self, output: Output) -> Any:
+        qos = QoSProfile(depth=10)
+        if output.latched:
+            qos.durability = DurabilityPolicy.TRANSIENT_LOCAL
+        return self._node.create_publisher(
+            output.msg_type,
+            output.topic,
+            qos,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+
+    def __getitem__(self, topic: str) -> Any:
+        """Return the ROS publisher of an output."""
+        return self._publishers[topic]
+
+    def wants(self, topic: str) -> bool:
+        """
+        Return whether anybody would use an output now.
+
+        Parameters
+        ----------
+        topic : str
+            Name as the component declares it.
+
+        Returns
+        -------
+        bool
+            True with a subscriber in ROS or on the bus, or with ``publish: always``.
+
+        """
+        return self.wants_ros(topic) or (
+            topic in self._channels and self._channels[topic].wanted()
+        )
+
+    def wants_ros(self, topic: str) -> bool:
+        """
+        Return whether an output is to be published in ROS now.
+
+        Parameters
+        ----------
+        topic : str
+            Name as the component declares it.
+
+        Returns
+        -------
+        bool
+            As the parameter ``publish`` says.
+
+        """
+        policy = self._policy()
+        if policy == 'auto':
+            return bool(self._publishers[topic].get_subscription_count() > 0)
+        return policy == 'always'
+
+    def wants_any(self) -> bool:
+        """Return whether any output is wanted now."""
+        return any(self.wants(topic) for topic in self._publishers)
+
+    def put_on_bus(self, topic: str, frame: Frame) -> None:
+        """
+        Hand a picture to the components that read it.
+
+        Parameters
+        ----------
+        topic : str
+            Name as the component declares it; nothing happens if it is not on the bus.
+        frame : Frame
+            By reference, with its ready event.
+
+        """
+        if topic in self._channels:
+            self._channels[topic].publish(frame)
+
+    def advertise(self) -> None:
+        """
+        Become the producer of the bus outputs.
+
+        Raises
+        ------
+        WiringError
+            If another component in the process publishes one of the topics; none is taken then.
+
+        """
+        name = self._node.get_fully_qualified_name()
+        try:
+            for topic, resolved in self._bus_topics.items():
+                self._channels[topic] = self._bus.advertise(resolved, name)
+        except Exception:
+            self.withdraw()
+            raise
+
+    def withdraw(self) -> None:
+        """Stop being the producer of the bus outputs."""
+        for channel in self._channels.values():
+            self._bus.withdraw(channel)
+        self._channels = {}
+
+    def close(self) -> None:
+        """Destroy the publishers."""
+        for publisher in self._publishers.values():
+            self._node.destroy_publisher(publisher)
+        self._publishers = {}

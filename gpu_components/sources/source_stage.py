@@ -1,0 +1,71 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The stage of a source: reads it at its rate and publishes what it reads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpu_components.stage import Stage
+from gpu_runtime.frame import Header
+from gpu_runtime.image_format import ImageFormat
+
+if TYPE_CHECKING:
+    from gpu_components.stage import StageLinks
+
+
+class SourceStage(Stage):
+    """
+    Reads a source at its rate and publishes what it reads.
+
+    Parameters
+    ----------
+    links : StageLinks
+        ``links.component`` is a :class:`Source`.
+    name : str
+        Name of the thread.
+
+    """
+
+    def __init__(self, links: StageLinks, name: str) -> None:
+        super().__init__(links, name)
+        self._ended = threading.Event()
+
+    def stop(self) -> None:
+        """End the thread; blocks until it has ended."""
+        self._ended.set()
+        super().stop()
+
+    def _run(self) -> None:
+        due_s = time.monotonic()
+        while not self._ended.wait(max(0.0, due_s - time.monotonic())):
+            self._apply_swap()
+            # After a stall the schedule starts anew: no burst of late pictures.
+            period_s = 1.0 / self._component.params.rate_hz
+            due_s = max(due_s + period_s, time.monotonic() - period_s)
+            if self._links.ports.wants_any():
+                self._guarded(self._publish, 'picture')
+            else:
+                self._metrics.count('unwanted')
+
+    def _publish(self) -> None:
+        source: Any = self._component
+        stream = self._links.stream
+        started = stream.record(timing=True)
+        picture = source.read()
+        if picture is None:
+            self._ended.set()
+            source.log.info('end of the pictures')
+            return
+        self._metrics.count('received')
+        height, width = picture.shape[:2]
+        header = Header(self._links.now_ns(), source.params.frame_id)
+        layout = ImageFormat(width, height, source.encoding, width * 3)
+        data = np.ascontiguousarray(picture)
+        frame = source.context.frame(header, layout, data, metrics=self._metrics)
+        self._links.egress.submit(frame, {'image_raw': frame}, stream, started)
