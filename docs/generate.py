@@ -22,24 +22,23 @@ from typing import Any
 from typing import get_type_hints
 
 from gpu_components.component import Component
-from gpu_components.container import Container
-from gpu_components.executor import PlaneExecutor
-from gpu_components.parameters import ComponentParameters
+from gpu_components.component_parameters import ComponentParameters
+from gpu_components.container_parameters import ContainerParameters
 from gpu_components.parameters import infos
 from gpu_components.parameters import ParameterInfo
+from gpu_components.parameters import Parameters
+from gpu_components.parameters import StringList
 from gpu_components.plugins import load_plugin
 from gpu_components.plugins import plugin_names
 from gpu_components.sources.source import Source
-from gpu_components.sources.source import SourceParameters
-import rclpy
-from rclpy.node import Node
+from gpu_components.sources.source_parameters import SourceParameters
 
 PROJECT = Path(__file__).resolve().parent.parent
 COMPONENTS = PROJECT / 'docs' / 'components.md'
 DEFAULTS = PROJECT / 'params' / 'default.yaml'
 BLOCK = re.compile(r'(<!-- begin (.+?) -->\n).*?(<!-- end -->)', re.DOTALL)
 HEAD = """\
-# Every parameter of the container and its components, with its default. Written by docs/generate.py.
+# Every parameter of the container and its components with its default, by docs/generate.py.
 #
 # Sections are found by node name: /**/NAME is NAME in any namespace. A component gets its section
 # when it is loaded with the extra argument forward_global_arguments, as gpu_perception.launch.py
@@ -53,24 +52,8 @@ def component_classes() -> dict[str, type[Component[Any, Any]]]:
     return {name: load_plugin('gpu_perception', name) for name in names}
 
 
-def container_parameters() -> dict[str, tuple[Any, ParameterInfo]]:
-    """Return default and declaration of the parameters that the container adds to a node's own."""
-    with rclpy.init(args=['--ros-args', '--log-level', 'fatal', '--disable-rosout-logs']):
-        container, plain = Container(PlaneExecutor()), Node('plain')
-        common = plain.get_parameters_by_prefix('')
-        own = container.get_parameters_by_prefix('')
-        found = {name: value.value for name, value in own.items() if name not in common}
-        described = {name: container.describe_parameter(name) for name in found}
-        plain.destroy_node()
-        container.close()
-    return {
-        name: (value, ParameterInfo(described[name].description, read_only=True))
-        for name, value in found.items()
-    }
-
-
 def declared(
-    cls: type[ComponentParameters], without: type | None = None
+    cls: type[Parameters], without: type[Parameters] | None = None
 ) -> Iterator[tuple[str, str, Any, ParameterInfo]]:
     """Yield name, type, default and declaration of each parameter that ``without`` lacks."""
     hints = get_type_hints(cls)
@@ -81,9 +64,14 @@ def declared(
 
 
 def _type(hint: Any) -> str:
-    plain = {bool: 'bool', int: 'int', float: 'float', str: 'string'}
-    return plain.get(hint, 'string or list of strings' if type(hint) is not type(tuple[str]) else
-                     'list of strings')
+    names = {
+        bool: 'bool',
+        int: 'int',
+        float: 'float',
+        str: 'string',
+        StringList: 'list of strings',
+    }
+    return names.get(hint, 'string or list of strings')
 
 
 def _when(info: ParameterInfo) -> str:
@@ -106,7 +94,12 @@ def _parameter_table(rows: Iterator[tuple[str, str, Any, ParameterInfo]]) -> str
     for name, kind, default, info in rows:
         meaning = info.description + (f' [{info.unit}]' if info.unit else '')
         table += _row(
-            f'`{name}`', kind, f'`{_text(default)}`', info.constraint() or '-', _when(info), meaning
+            f'`{name}`',
+            kind,
+            f'`{_text(default)}`',
+            info.constraint() or '-',
+            _when(info),
+            meaning,
         )
     return table
 
@@ -132,16 +125,10 @@ def _component_block(cls: type[Component[Any, Any]]) -> str:
     return f'{_topic_table(cls)}\n{rows}'
 
 
-def _container_block() -> str:
-    own = container_parameters().items()
-    types = {bool: 'bool', int: 'int', str: 'string'}
-    return _parameter_table((name, types[type(value)], value, info) for name, (value, info) in own)
-
-
 def blocks() -> dict[str, Callable[[], str]]:
     """Return what makes each block of ``components.md``, by the name of the block."""
     return {
-        'container': _container_block,
+        'container': lambda: _parameter_table(declared(ContainerParameters)),
         'every component': lambda: _parameter_table(declared(ComponentParameters)),
         'every source': lambda: _parameter_table(declared(SourceParameters, ComponentParameters)),
         **{
@@ -180,17 +167,15 @@ def components_page(page: str) -> str:
 
 def default_parameters() -> str:
     """Return the text of the parameter file."""
-    own = container_parameters().items()
-    text = HEAD + _section('gpu_container', ((name, *pair) for name, pair in own))
+    text = HEAD + _section('gpu_container', ContainerParameters)
     for cls in component_classes().values():
-        rows = ((name, default, info) for name, _, default, info in declared(cls.parameters))
-        text += _section(cls.default_name(), rows)
+        text += _section(cls.default_name(), cls.parameters)
     return text
 
 
-def _section(node: str, rows: Iterator[tuple[str, Any, ParameterInfo]]) -> str:
+def _section(node: str, cls: type[Parameters]) -> str:
     text = f'\n/**/{node}:\n  ros__parameters:\n'
-    for name, default, info in rows:
+    for name, _, default, info in declared(cls):
         notes = [
             info.description,
             *([f'Unit: {info.unit}.'] if info.unit else []),

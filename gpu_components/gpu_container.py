@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+import contextlib
+import os
 import signal
 import sys
 import threading
@@ -54,19 +56,47 @@ def main(argv: Sequence[str] | None = None) -> int:
         rclpy.shutdown()
 
 
+class StopSignal:
+    """
+    What the main thread waits for: SIGINT, SIGTERM, or a lost CUDA context.
+
+    The wake-up descriptor is written whichever thread the signal reaches; a lock in the main
+    thread would only be interrupted by a signal to that very thread, and the threads of CUDA
+    and DDS take their share.
+    """
+
+    def __init__(self) -> None:
+        self.lost: BaseException | None = None
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
+
+    def on_lost(self, error: BaseException) -> None:
+        """
+        Stop because no call to the device can succeed any more.
+
+        Parameters
+        ----------
+        error : BaseException
+            What was raised.
+
+        """
+        self.lost = error
+        with contextlib.suppress(BlockingIOError):  # full: the main thread is awake already
+            os.write(self._write, b'!')
+
+    def wait(self) -> None:
+        """Block until there is a reason to stop."""
+        os.read(self._read, 1)
+
+
 def _run(pipeline: str | None) -> int:
-    stop = threading.Event()
-    lost: list[BaseException] = []
-
-    def on_lost(error: BaseException) -> None:
-        lost.append(error)
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopSignal()
     requests = read_pipeline(pipeline) if pipeline else []
     executor = PlaneExecutor()
-    container = Container(executor, on_lost=on_lost)
+    container = Container(executor, on_lost=stop.on_lost)
     spinner = threading.Thread(target=executor.spin, name='control', daemon=True)
     spinner.start()
     try:
@@ -74,14 +104,14 @@ def _run(pipeline: str | None) -> int:
             container.load(request)
         stop.wait()
     finally:
-        if not lost:
+        if stop.lost is None:
             container.close()
         executor.shutdown(timeout_sec=2.0)
         spinner.join(timeout=2.0)
-    if lost:
-        container.get_logger().fatal(f'CUDA context lost, the process must restart: {lost[0]}')
-        return EXIT_CONTEXT_LOST
-    return 0
+    if stop.lost is None:
+        return 0
+    container.get_logger().fatal(f'CUDA context lost, the process must restart: {stop.lost}')
+    return EXIT_CONTEXT_LOST
 
 
 if __name__ == '__main__':

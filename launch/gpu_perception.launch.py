@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import os
 
-from launch import LaunchContext
-from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
 from launch.actions import OpaqueFunction
 from launch.actions import SetEnvironmentVariable
@@ -22,6 +20,9 @@ from launch.substitutions import PathJoinSubstitution
 from launch_ros.actions import ComposableNodeContainer
 from launch_ros.descriptions import ComposableNode
 from launch_ros.substitutions import FindPackageShare
+
+from launch import LaunchContext
+from launch import LaunchDescription
 
 FAST_DDS_2 = ('humble', 'iron', 'jazzy')
 """Distributions whose Fast DDS looks for its profile under the older name."""

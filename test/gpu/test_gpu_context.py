@@ -67,7 +67,7 @@ def reserved() -> int:
 @pytest.fixture
 def context(gpu: str) -> Iterator[GpuContext]:
     """Return a context whose memory, kernels and pools are warm."""
-    context = GpuContext(gpu)
+    context = GpuContext(str(gpu))
     context.pinned.reserve(FORMAT.nbytes, 60)
     stages = [context.streams.lease('warm up'), context.streams.lease('warm up')]
     frames = [context.frame(HEADER, FORMAT, picture(0)) for _ in range(8)]
@@ -601,7 +601,7 @@ def test_a_graph_is_captured_while_another_thread_allocates(context: GpuContext)
 
 def test_close_returns_the_memory_and_names_the_leaks(gpu: str) -> None:
     before = reserved()
-    context = GpuContext(gpu)
+    context = GpuContext(str(gpu))
     stages = [context.streams.lease('/kept'), context.streams.lease('/returned')]
     rounds(context, stages, 10, picture(9))
     assert torch.cuda.memory_reserved(DEVICE) > before
@@ -620,7 +620,7 @@ def test_close_returns_the_memory_and_names_the_leaks(gpu: str) -> None:
 
 def test_a_frame_may_outlive_its_context(gpu: str) -> None:
     before = reserved()
-    context = GpuContext(gpu)
+    context = GpuContext(str(gpu))
     stage = context.streams.lease('stage')
     frame = context.frame(HEADER, FORMAT, picture(10))
     run(context, frame, stage)

@@ -41,7 +41,7 @@ def run_demo(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A short run of the whole demo: its folder, with a picture of an earlier run, and its text."""
+    """Run the demo shortly, over the picture of an earlier run; return its folder and text."""
     out = tmp_path_factory.mktemp('demo') / 'new' / 'folder'
     out.mkdir(parents=True)
     (out / 'annotated_9.png').write_bytes(b'of an earlier run')

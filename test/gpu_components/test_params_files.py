@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import importlib.util
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from gpu_components.container_parameters import ContainerParameters
 from gpu_components.load_request import node_options
 from gpu_components.parameters import from_values
 from gpu_components.parameters import infos
@@ -24,7 +26,7 @@ REMEDY = 'run .venv/bin/python docs/generate.py'
 
 @pytest.fixture(scope='module')
 def generate() -> ModuleType:
-    """The script that writes both files."""
+    """Return the script that writes both files."""
     spec = importlib.util.spec_from_file_location('generate', PROJECT / 'docs' / 'generate.py')
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -34,7 +36,7 @@ def generate() -> ModuleType:
 
 @pytest.fixture(scope='module')
 def sections() -> dict[str, dict[str, Any]]:
-    """Parameters of ``default.yaml`` by node name."""
+    """Return the parameters of ``default.yaml`` by node name."""
     content = yaml.safe_load((PROJECT / 'params' / 'default.yaml').read_text('utf-8'))
     return {
         key.removeprefix('/**/'): section['ros__parameters'] for key, section in content.items()
@@ -71,10 +73,10 @@ def test_parameter_file_names_every_parameter_and_no_other(
     generate: ModuleType, sections: dict[str, dict[str, Any]]
 ) -> None:
     """Read without the script: names and values are those of the classes."""
-    for cls in generate.component_classes().values():
-        section = sections[cls.default_name()]
-        assert set(section) == set(infos(cls.parameters))
-        assert from_values(cls.parameters, section) == cls.parameters()
+    classes = {c.default_name(): c.parameters for c in generate.component_classes().values()}
+    for node, parameters in {**classes, 'gpu_container': ContainerParameters}.items():
+        assert set(sections[node]) == set(infos(parameters))
+        assert from_values(parameters, sections[node]) == parameters()
 
 
 def test_every_parameter_has_a_comment(generate: ModuleType) -> None:
@@ -82,7 +84,7 @@ def test_every_parameter_has_a_comment(generate: ModuleType) -> None:
     lines = generate.DEFAULTS.read_text('utf-8').splitlines()
     bare = [
         line
-        for above, line in zip(lines, lines[1:], strict=False)
+        for above, line in pairwise(lines)
         if line.startswith('    ') and not line.lstrip().startswith('#')
         if not above.startswith('    # ')
     ]

@@ -72,7 +72,7 @@ class TestLaunchedContainer(unittest.TestCase):
         self.ros.close()
 
     def test_picture_is_answered_with_its_stamp(self) -> None:
-        """A face is found in a picture on the topic that was named, by the model that was named."""
+        """A face is found on the topic that was named, by the model that was named."""
         self.ros.wait_state('/front/object_detector', 'active')
         camera = Camera(self.ros, '/some/camera', '/front/object_detections')
         camera.connect()
