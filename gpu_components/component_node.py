@@ -41,15 +41,15 @@ from gpu_components.sources.source_stage import SourceStage
 from gpu_components.stage import Stage
 from gpu_components.stage import StageLinks
 from gpu_runtime.errors import GpuPerceptionError
-from gpu_runtime.frame_bus import Overflow
+from gpu_runtime.overflow import Overflow
 
 if TYPE_CHECKING:
     from gpu_components.component import Component
     from gpu_components.component_parameters import ComponentParameters
     from gpu_components.ingress_router import IngressRouter
-    from gpu_runtime.frame_bus import Subscription
     from gpu_runtime.gpu_context import GpuContext
     from gpu_runtime.stream import Stream
+    from gpu_runtime.subscription import Subscription
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gpu_components.parameters import parameter
 from gpu_components.parameters import Parameters
-from gpu_runtime.frame_bus import Overflow
+from gpu_runtime.overflow import Overflow
 
 
 @dataclass(frozen=True)

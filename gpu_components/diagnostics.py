@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from gpu_components.component_node import ComponentNode
     from gpu_runtime.gpu_context import GpuContext
-    from gpu_runtime.metrics import StageSnapshot
+    from gpu_runtime.stage_snapshot import StageSnapshot
 
 PERIOD_S = 1.0
 

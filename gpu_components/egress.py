@@ -26,11 +26,11 @@ from gpu_runtime.frame import Frame
 if TYPE_CHECKING:
     from gpu_components.output import Results
     from gpu_components.output_ports import OutputPorts
+    from gpu_runtime.download import Download
+    from gpu_runtime.event import Event
     from gpu_runtime.gpu_context import GpuContext
-    from gpu_runtime.metrics import StageMetrics
-    from gpu_runtime.stream import Event
+    from gpu_runtime.stage_metrics import StageMetrics
     from gpu_runtime.stream import Stream
-    from gpu_runtime.transfers import Download
 
 IN_FLIGHT = 2
 """Frames of one component that may be on the device at once; the stage waits for a place."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from gpu_components.output import Results
     from gpu_components.stage import StageLinks
     from gpu_runtime.frame import Frame
-    from gpu_runtime.frame_bus import Subscription
+    from gpu_runtime.subscription import Subscription
 
 IDLE_S = 0.5
 """A stage without frames looks this often whether it got other parameters."""

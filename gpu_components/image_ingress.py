@@ -19,7 +19,7 @@ from gpu_components.cdr import parse_image_header
 from gpu_components.cdr import parse_stamp_ns
 from gpu_components.ingress_need import merged_qos
 from gpu_runtime.errors import GpuPerceptionError
-from gpu_runtime.frame import Header
+from gpu_runtime.header import Header
 from gpu_runtime.image_format import ImageFormat
 
 if TYPE_CHECKING:

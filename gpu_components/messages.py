@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gpu_runtime.frame import Header
+    from gpu_runtime.header import Header
     from gpu_runtime.image_format import ImageFormat
 
 NANOSECONDS = 10**9

@@ -31,7 +31,7 @@ from gpu_runtime.detection import load_labels
 from gpu_runtime.detection import preset_names
 from gpu_runtime.detection import resolve_preset
 from gpu_runtime.errors import ParameterError
-from gpu_runtime.frame import Header
+from gpu_runtime.header import Header
 from gpu_runtime.models import BACKENDS
 from gpu_runtime.models import load_model
 from gpu_runtime.models import ModelSource

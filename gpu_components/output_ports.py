@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
     from gpu_components.output import Output
+    from gpu_runtime.channel import Channel
     from gpu_runtime.frame import Frame
-    from gpu_runtime.frame_bus import Channel
     from gpu_runtime.frame_bus import FrameBus
 
 

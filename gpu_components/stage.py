@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gpu_components.component_parameters import ComponentParameters
     from gpu_components.egress import Egress
     from gpu_components.output_ports import OutputPorts
-    from gpu_runtime.metrics import StageMetrics
+    from gpu_runtime.stage_metrics import StageMetrics
     from gpu_runtime.stream import Stream
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from gpu_runtime.affine_map import AffineMap
+from gpu_runtime.device import resolve_device
 from gpu_runtime.device_budget import BudgetReport
 from gpu_runtime.device_budget import DeviceBudget
 from gpu_runtime.errors import CudaError
@@ -16,22 +17,21 @@ from gpu_runtime.errors import ParameterError
 from gpu_runtime.errors import SourceError
 from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.errors import WiringError
+from gpu_runtime.event import Event
+from gpu_runtime.fit import Fit
 from gpu_runtime.frame import Frame
-from gpu_runtime.frame import Header
 from gpu_runtime.frame_bus import FrameBus
-from gpu_runtime.frame_bus import Overflow
 from gpu_runtime.gpu_context import GpuContext
-from gpu_runtime.gpu_context import resolve_device
+from gpu_runtime.header import Header
 from gpu_runtime.image_format import Encoding
 from gpu_runtime.image_format import ENCODINGS
 from gpu_runtime.image_format import ImageFormat
+from gpu_runtime.layout import Layout
 from gpu_runtime.metrics import Metrics
+from gpu_runtime.overflow import Overflow
 from gpu_runtime.pinned_pool import PinnedPool
-from gpu_runtime.stream import Event
 from gpu_runtime.stream import Stream
-from gpu_runtime.stream import StreamPool
-from gpu_runtime.tensor_spec import Fit
-from gpu_runtime.tensor_spec import Layout
+from gpu_runtime.stream_pool import StreamPool
 from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transfers import Transfers
 

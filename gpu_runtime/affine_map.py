@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gpu_runtime.tensor_spec import Fit
+from gpu_runtime.fit import Fit
 
 if TYPE_CHECKING:
     import torch

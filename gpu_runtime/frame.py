@@ -10,41 +10,24 @@ reference is gone and the device has finished with it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import sys
 import threading
 import time
 from typing import Any
 from typing import TYPE_CHECKING
 
+from gpu_runtime.header import Header
+
 if TYPE_CHECKING:
     import torch
 
+    from gpu_runtime.event import Event
     from gpu_runtime.image_format import ImageFormat
-    from gpu_runtime.metrics import StageMetrics
-    from gpu_runtime.stream import Event
+    from gpu_runtime.stage_metrics import StageMetrics
     from gpu_runtime.stream import Stream
     from gpu_runtime.tensor_spec import TensorSpec
     from gpu_runtime.transforms import ImageTransform
     from gpu_runtime.transforms import PreparedTensor
-
-
-@dataclass(frozen=True)
-class Header:
-    """
-    Time and frame of the source image, as in std_msgs/Header.
-
-    Parameters
-    ----------
-    stamp_ns : int
-        Nanoseconds since the epoch of the source's clock.
-    frame_id : str
-        Coordinate frame of the camera's optical centre (REP 103).
-
-    """
-
-    stamp_ns: int
-    frame_id: str
 
 
 class Frame:

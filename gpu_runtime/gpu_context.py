@@ -6,81 +6,29 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import logging
-import re
 import threading
 from typing import Any
 
 import torch
 
+from gpu_runtime.device import resolve_device
+from gpu_runtime.device import share_allocator
 from gpu_runtime.device_budget import DeviceBudget
 from gpu_runtime.errors import CudaError
-from gpu_runtime.errors import ParameterError
 from gpu_runtime.frame import Frame
-from gpu_runtime.frame import Header
 from gpu_runtime.frame_bus import FrameBus
+from gpu_runtime.header import Header
 from gpu_runtime.image_format import ImageFormat
 from gpu_runtime.metrics import Metrics
-from gpu_runtime.metrics import StageMetrics
 from gpu_runtime.pinned_pool import PinnedPool
-from gpu_runtime.stream import StreamPool
+from gpu_runtime.stage_metrics import StageMetrics
+from gpu_runtime.stream_pool import StreamPool
 from gpu_runtime.transfers import Transfers
 from gpu_runtime.transforms import make_image_transform
 
 _LOG = logging.getLogger(__name__)
+
 _STICKY = frozenset((214, 700, 702, 709, 710, *range(714, 720), 721))
-_DEVICE = re.compile(r'(auto|cpu|cuda)(?:(?<=cuda):([0-9]{1,4}))?')
-
-
-def resolve_device(name: str) -> torch.device:
-    """
-    Return the device that a parameter names.
-
-    Parameters
-    ----------
-    name : str
-        ``'cpu'``, ``'cuda'``, ``'cuda:N'``, or ``'auto'``: the first CUDA device if there is
-        one that works, else the CPU.
-
-    Returns
-    -------
-    torch.device
-        With an index if it is a CUDA device.
-
-    Raises
-    ------
-    ParameterError
-        If the name is none of these.
-    CudaError
-        If a CUDA device is asked for and not there.
-
-    """
-    match = _DEVICE.fullmatch(name)
-    if match is None:
-        raise ParameterError(f'device {name!r}; expected auto, cpu, cuda or cuda:N')
-    kind, index = match.groups()
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if kind == 'cpu' or (kind == 'auto' and count == 0):
-        return torch.device('cpu')
-    if int(index or 0) >= count:
-        raise CudaError(
-            f'device {name!r}: this process sees {count} CUDA device(s); check the driver with '
-            'nvidia-smi and CUDA_VISIBLE_DEVICES, or set device:=cpu'
-        )
-    return torch.device('cuda', int(index or 0))
-
-
-def _share_allocator() -> None:
-    """Make CuPy take device memory from torch's caching allocator, so that there is one pool."""
-    import cupy
-
-    def free(pointer: int, _device: int) -> None:
-        torch.cuda.caching_allocator_delete(pointer)
-
-    def allocate(nbytes: int, device: int) -> int:
-        stream = cupy.cuda.get_current_stream().ptr
-        return int(torch.cuda.caching_allocator_alloc(nbytes, device, stream))
-
-    cupy.cuda.set_allocator(cupy.cuda.PythonFunctionAllocator(allocate, free).malloc)
 
 
 class GpuContext:
@@ -136,7 +84,7 @@ class GpuContext:
         self.allow_unsafe_models = allow_unsafe_models
         if self.device.type == 'cuda':
             torch.cuda.set_device(self.device)
-            _share_allocator()
+            share_allocator()
         self.streams = StreamPool(self.device)
         self.pinned = PinnedPool(self.device)
         self.transfers = Transfers(self.device, self.pinned, self.streams)

@@ -5,29 +5,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 import torch
 
 from gpu_runtime.errors import SpecMismatchError
-
-
-class Fit(str, Enum):
-    """How a picture is brought to the size of the tensor."""
-
-    STRETCH = 'stretch'
-    """Each axis scaled on its own."""
-    LETTERBOX_CENTER = 'letterbox_center'
-    """Aspect kept, padding shared by both sides."""
-    LETTERBOX_TOP_LEFT = 'letterbox_top_left'
-    """Aspect kept, picture in the upper left corner, padding right and below."""
-
-
-class Layout(str, Enum):
-    """Order of the axes, batch first."""
-
-    NCHW = 'NCHW'
-    NHWC = 'NHWC'
+from gpu_runtime.fit import Fit
+from gpu_runtime.layout import Layout
 
 
 @dataclass(frozen=True)

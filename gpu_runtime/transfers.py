@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from gpu_runtime.download import Download
 from gpu_runtime.errors import SpecMismatchError
-from gpu_runtime.stream import Event
+from gpu_runtime.event import Event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,42 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gpu_runtime.pinned_pool import PinnedPool
-    from gpu_runtime.pinned_pool import PinnedSlab
+    from gpu_runtime.pinned_slab import PinnedSlab
     from gpu_runtime.stream import Stream
-    from gpu_runtime.stream import StreamPool
-
-
-@dataclass(eq=False)
-class Download:
-    """
-    Device tensors on their way to the host; made by :meth:`Transfers.download`.
-
-    Parameters
-    ----------
-    arrays : tuple of numpy.ndarray
-        One per tensor, same shape and type; readable after :meth:`wait`, until :meth:`release`.
-    event : Event
-        Passes when the copies are complete.
-    slabs : tuple of PinnedSlab
-        Leases that back the arrays.
-    pool : PinnedPool
-        Where they go back to.
-
-    """
-
-    arrays: tuple[NDArray[Any], ...]
-    event: Event
-    slabs: tuple[PinnedSlab, ...]
-    pool: PinnedPool
-
-    def wait(self) -> None:
-        """Block the calling thread, without the GIL, until the arrays are complete."""
-        self.event.wait_host()
-
-    def release(self) -> None:
-        """Give the memory back; the arrays must not be read after this."""
-        for slab in self.slabs:
-            self.pool.release(slab, self.event)
+    from gpu_runtime.stream_pool import StreamPool
 
 
 class Transfers:

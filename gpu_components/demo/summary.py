@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from rclpy.utilities import get_rmw_implementation_identifier
 
-from gpu_runtime.metrics import Timing
+from gpu_runtime.timing import Timing
 
 if TYPE_CHECKING:
     from gpu_components.demo.monitor import Sighting
-    from gpu_runtime.metrics import StageSnapshot
+    from gpu_runtime.stage_snapshot import StageSnapshot
 
 DISTRIBUTIONS = {
     'torch': ('torch',),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpu_components.stage import Stage
-from gpu_runtime.frame import Header
+from gpu_runtime.header import Header
 from gpu_runtime.image_format import ImageFormat
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from gpu_runtime.detection.candidates import suppressed
 from gpu_runtime.detection.input_size import input_wh as decide_input_wh
 from gpu_runtime.detection.preset import DetectionPreset
 from gpu_runtime.detection.preset import half_if
-from gpu_runtime.tensor_spec import Fit
+from gpu_runtime.fit import Fit
 from gpu_runtime.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:

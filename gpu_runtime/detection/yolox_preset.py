@@ -14,7 +14,7 @@ from gpu_runtime.detection.input_size import input_wh as decide_input_wh
 from gpu_runtime.detection.preset import coco_labels
 from gpu_runtime.detection.preset import DetectionPreset
 from gpu_runtime.detection.preset import half_if
-from gpu_runtime.tensor_spec import Fit
+from gpu_runtime.fit import Fit
 from gpu_runtime.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:

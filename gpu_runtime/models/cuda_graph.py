@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gpu_runtime.device_budget import outside_accounts
 from gpu_runtime.errors import LifecycleError
+from gpu_runtime.memory_account import outside_accounts
 
 if TYPE_CHECKING:
     import threading

@@ -6,6 +6,6 @@ from __future__ import annotations
 
 from gpu_runtime.transforms.image_transform import ImageTransform
 from gpu_runtime.transforms.image_transform import make_image_transform
-from gpu_runtime.transforms.image_transform import PreparedTensor
+from gpu_runtime.transforms.prepared_tensor import PreparedTensor
 
 __all__ = ['ImageTransform', 'PreparedTensor', 'make_image_transform']

@@ -9,7 +9,6 @@ that stage's stream current.  Instances may be shared by threads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import logging
 from typing import Protocol
 
@@ -19,30 +18,9 @@ from gpu_runtime.affine_map import AffineMap
 from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.image_format import ImageFormat
 from gpu_runtime.tensor_spec import TensorSpec
+from gpu_runtime.transforms.prepared_tensor import PreparedTensor
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PreparedTensor:
-    """
-    A tensor made from a picture, and the way back to the picture's pixels.
-
-    Parameters
-    ----------
-    tensor : torch.Tensor
-        Shape ``spec.shape(width, height)``, dtype ``spec.dtype``, contiguous, on the device of
-        the transform.  It owns its memory.
-    map : AffineMap
-        From source pixels to tensor pixels.
-    spec : TensorSpec
-        What was asked for.
-
-    """
-
-    tensor: torch.Tensor
-    map: AffineMap
-    spec: TensorSpec
 
 
 class ImageTransform(Protocol):

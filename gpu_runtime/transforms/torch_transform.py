@@ -10,11 +10,11 @@ from torch.nn import functional
 from gpu_runtime.affine_map import AffineMap
 from gpu_runtime.image_format import ENCODINGS
 from gpu_runtime.image_format import ImageFormat
-from gpu_runtime.tensor_spec import Layout
+from gpu_runtime.layout import Layout
 from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transforms.image_transform import averages
-from gpu_runtime.transforms.image_transform import PreparedTensor
 from gpu_runtime.transforms.image_transform import require_image_data
+from gpu_runtime.transforms.prepared_tensor import PreparedTensor
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey.  Source: ITU-R BT.601, OpenCV's COLOR_RGB2GRAY."""

@@ -22,14 +22,14 @@ import numpy as np
 import pytest
 import torch
 
-from gpu_runtime.device_budget import outside_accounts
+from gpu_runtime.fit import Fit
 from gpu_runtime.frame import Frame
-from gpu_runtime.frame import Header
 from gpu_runtime.gpu_context import GpuContext
+from gpu_runtime.header import Header
 from gpu_runtime.image_format import ImageFormat
+from gpu_runtime.memory_account import outside_accounts
 from gpu_runtime.stream import Stream
-from gpu_runtime.stream import StreamPool
-from gpu_runtime.tensor_spec import Fit
+from gpu_runtime.stream_pool import StreamPool
 from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transforms.torch_transform import TorchTransform
 

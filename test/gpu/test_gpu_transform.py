@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from gpu_runtime.errors import SpecMismatchError
+from gpu_runtime.fit import Fit
 from gpu_runtime.image_format import ENCODINGS
 from gpu_runtime.image_format import ImageFormat
-from gpu_runtime.tensor_spec import Fit
-from gpu_runtime.tensor_spec import Layout
+from gpu_runtime.layout import Layout
 from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transforms import make_image_transform
 from gpu_runtime.transforms.cupy_transform import CupyTransform

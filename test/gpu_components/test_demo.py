@@ -23,7 +23,7 @@ from gpu_components.demo.monitor import Sighting
 from gpu_components.demo.screen import Screen
 from gpu_components.demo.summary import problems
 from gpu_components.demo.summary import summarise
-from gpu_runtime.metrics import StageMetrics
+from gpu_runtime.stage_metrics import StageMetrics
 
 DOMAIN_ID = '62'
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from gpu_runtime.affine_map import AffineMap
-from gpu_runtime.tensor_spec import Fit
+from gpu_runtime.fit import Fit
 from gpu_runtime.tensor_spec import TensorSpec
 
 

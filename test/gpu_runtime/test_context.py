@@ -10,14 +10,14 @@ import logging
 import pytest
 import torch
 
+from gpu_runtime.device import resolve_device
 from gpu_runtime.errors import CudaError
 from gpu_runtime.errors import ParameterError
 from gpu_runtime.errors import SpecMismatchError
-from gpu_runtime.frame import Header
 from gpu_runtime.gpu_context import GpuContext
-from gpu_runtime.gpu_context import resolve_device
+from gpu_runtime.header import Header
 from gpu_runtime.image_format import ImageFormat
-from gpu_runtime.metrics import StageMetrics
+from gpu_runtime.stage_metrics import StageMetrics
 from gpu_runtime.tensor_spec import TensorSpec
 
 FORMAT = ImageFormat(4, 2, 'mono8', 4)

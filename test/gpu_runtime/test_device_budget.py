@@ -11,8 +11,8 @@ import torch
 
 from gpu_runtime.device_budget import BudgetReport
 from gpu_runtime.device_budget import DeviceBudget
-from gpu_runtime.device_budget import outside_accounts
 from gpu_runtime.errors import LifecycleError
+from gpu_runtime.memory_account import outside_accounts
 
 
 @pytest.fixture

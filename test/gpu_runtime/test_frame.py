@@ -15,14 +15,14 @@ import pytest
 import torch
 
 from gpu_runtime.errors import SpecMismatchError
+from gpu_runtime.event import Event
+from gpu_runtime.fit import Fit
 from gpu_runtime.frame import Frame
-from gpu_runtime.frame import Header
+from gpu_runtime.header import Header
 from gpu_runtime.image_format import ImageFormat
-from gpu_runtime.metrics import StageMetrics
-from gpu_runtime.stream import Event
+from gpu_runtime.layout import Layout
+from gpu_runtime.stage_metrics import StageMetrics
 from gpu_runtime.stream import Stream
-from gpu_runtime.tensor_spec import Fit
-from gpu_runtime.tensor_spec import Layout
 from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transforms import ImageTransform
 from gpu_runtime.transforms import make_image_transform

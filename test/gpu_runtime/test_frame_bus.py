@@ -10,12 +10,12 @@ import time
 
 import pytest
 
+from gpu_runtime.channel import Channel
 from gpu_runtime.errors import LifecycleError
 from gpu_runtime.errors import WiringError
-from gpu_runtime.frame_bus import Channel
 from gpu_runtime.frame_bus import FrameBus
-from gpu_runtime.frame_bus import Overflow
-from gpu_runtime.frame_bus import Subscription
+from gpu_runtime.overflow import Overflow
+from gpu_runtime.subscription import Subscription
 
 TOPIC = '/camera/image_raw'
 LONG_S = 10.0

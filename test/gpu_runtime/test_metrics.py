@@ -11,9 +11,9 @@ import math
 import pytest
 
 from gpu_runtime.metrics import Metrics
-from gpu_runtime.metrics import StageMetrics
-from gpu_runtime.metrics import Timing
-from gpu_runtime.metrics import WINDOW
+from gpu_runtime.stage_metrics import StageMetrics
+from gpu_runtime.timing import Timing
+from gpu_runtime.timing import WINDOW
 
 
 def test_percentiles_of_known_samples() -> None:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from gpu_runtime.event import Event
 from gpu_runtime.pinned_pool import PinnedPool
 from gpu_runtime.pinned_pool import PinnedReport
-from gpu_runtime.stream import Event
 
 
 class Pending(Event):

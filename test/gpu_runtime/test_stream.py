@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from gpu_runtime.errors import LifecycleError
-from gpu_runtime.stream import Event
-from gpu_runtime.stream import StreamPool
+from gpu_runtime.event import Event
+from gpu_runtime.stream_pool import StreamPool
 
 CPU = torch.device('cpu')
 

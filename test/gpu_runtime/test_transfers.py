@@ -15,7 +15,7 @@ import torch
 
 from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.pinned_pool import PinnedPool
-from gpu_runtime.stream import StreamPool
+from gpu_runtime.stream_pool import StreamPool
 from gpu_runtime.transfers import Transfers
 
 CPU = torch.device('cpu')

@@ -1,0 +1,66 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""The device that a parameter names, and torch's allocator for CuPy on it."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from gpu_runtime.errors import CudaError
+from gpu_runtime.errors import ParameterError
+
+_DEVICE = re.compile(r'(auto|cpu|cuda)(?:(?<=cuda):([0-9]{1,4}))?')
+
+
+def resolve_device(name: str) -> torch.device:
+    """
+    Return the device that a parameter names.
+
+    Parameters
+    ----------
+    name : str
+        ``'cpu'``, ``'cuda'``, ``'cuda:N'``, or ``'auto'``: the first CUDA device if there is
+        one that works, else the CPU.
+
+    Returns
+    -------
+    torch.device
+        With an index if it is a CUDA device.
+
+    Raises
+    ------
+    ParameterError
+        If the name is none of these.
+    CudaError
+        If a CUDA device is asked for and not there.
+
+    """
+    match = _DEVICE.fullmatch(name)
+    if match is None:
+        raise ParameterError(f'device {name!r}; expected auto, cpu, cuda or cuda:N')
+    kind, index = match.groups()
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == 'cpu' or (kind == 'auto' and count == 0):
+        return torch.device('cpu')
+    if int(index or 0) >= count:
+        raise CudaError(
+            f'device {name!r}: this process sees {count} CUDA device(s); check the driver with '
+            'nvidia-smi and CUDA_VISIBLE_DEVICES, or set device:=cpu'
+        )
+    return torch.device('cuda', int(index or 0))
+
+
+def share_allocator() -> None:
+    """Make CuPy take device memory from torch's caching allocator, so that there is one pool."""
+    import cupy
+
+    def free(pointer: int, _device: int) -> None:
+        torch.cuda.caching_allocator_delete(pointer)
+
+    def allocate(nbytes: int, device: int) -> int:
+        stream = cupy.cuda.get_current_stream().ptr
+        return int(torch.cuda.caching_allocator_alloc(nbytes, device, stream))
+
+    cupy.cuda.set_allocator(cupy.cuda.PythonFunctionAllocator(allocate, free).malloc)

@@ -1,0 +1,64 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""A point in a stream's work."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    pass
+
+
+class Event:
+    """
+    A point in a stream's work; an event of the CPU has always passed.
+
+    Parameters
+    ----------
+    event : torch.cuda.Event, optional
+        The recorded CUDA event, or None on a CPU.
+
+    """
+
+    __slots__ = ('_event', '_host_s')
+
+    def __init__(self, event: torch.cuda.Event | None = None) -> None:
+        self._event = event
+        self._host_s = time.perf_counter()
+
+    @property
+    def raw(self) -> torch.cuda.Event | None:
+        """The CUDA event, or None on a CPU."""
+        return self._event
+
+    def passed(self) -> bool:
+        """Return whether the work before the event is done.  Does not block."""
+        return self._event is None or bool(self._event.query())
+
+    def seconds_since(self, start: Event) -> float:
+        """
+        Return the time from another event to this one.
+
+        Parameters
+        ----------
+        start : Event
+            Both were recorded with ``timing=True`` and have passed.
+
+        Returns
+        -------
+        float
+            Seconds on the device; on a CPU, seconds of the host between the two records.
+
+        """
+        if self._event is None or start._event is None:
+            return self._host_s - start._host_s
+        return float(start._event.elapsed_time(self._event)) * 1e-3
+
+    def wait_host(self) -> None:
+        """Block the calling thread, asleep and without the GIL, until the event has passed."""
+        if self._event is not None:
+            self._event.synchronize()

@@ -1,0 +1,84 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Counters and timings of one stage, and their frozen snapshot."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections import deque
+import threading
+from types import MappingProxyType
+
+from gpu_runtime.stage_snapshot import StageSnapshot
+from gpu_runtime.timing import Timing
+from gpu_runtime.timing import WINDOW
+
+
+class StageMetrics:
+    """Metrics of one stage; every method may be called from any thread and does not block."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._samples: dict[str, deque[float]] = {}
+        self._seen: Counter[str] = Counter()
+        self._error = ''
+
+    def count(self, name: str, n: int = 1) -> None:
+        """
+        Add to a counter.
+
+        Parameters
+        ----------
+        name : str
+            Counter name.
+        n : int
+            How many to add.
+
+        """
+        with self._lock:
+            self._counts[name] += n
+
+    def observe(self, name: str, duration_s: float) -> None:
+        """
+        Add a sample to a timing.
+
+        Parameters
+        ----------
+        name : str
+            Timing name.
+        duration_s : float
+            Seconds.
+
+        """
+        with self._lock:
+            self._samples.setdefault(name, deque(maxlen=WINDOW)).append(duration_s)
+            self._seen[name] += 1
+
+    def fail(self, cause: str, message: str) -> None:
+        """
+        Count a dropped frame and remember why.
+
+        Parameters
+        ----------
+        cause : str
+            Short name; counted as ``dropped_<cause>``.
+        message : str
+            What went wrong, for people.
+
+        """
+        with self._lock:
+            self._counts[f'dropped_{cause}'] += 1
+            self._error = message
+
+    def snapshot(self) -> StageSnapshot:
+        """Return a frozen copy."""
+        with self._lock:
+            timings = {k: (list(v), self._seen[k]) for k, v in self._samples.items()}
+            counts = dict(self._counts)
+            error = self._error
+        return StageSnapshot(
+            MappingProxyType(counts),
+            MappingProxyType({k: Timing.of(*v) for k, v in timings.items()}),
+            error,
+        )

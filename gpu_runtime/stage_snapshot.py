@@ -1,0 +1,36 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""State of one stage's metrics at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gpu_runtime.timing import Timing
+
+
+@dataclass(frozen=True)
+class StageSnapshot:
+    """
+    State of one stage's metrics at one moment.
+
+    Parameters
+    ----------
+    counts : Mapping of str to int
+        Events by name, such as ``processed`` or ``dropped_overflow``.
+    timings : Mapping of str to Timing
+        Durations by name, such as ``latency``.
+    error : str
+        Text of the last failure; empty while there was none.
+
+    """
+
+    counts: Mapping[str, int]
+    timings: Mapping[str, Timing]
+    error: str = ''
+
+    @property
+    def dropped(self) -> int:
+        """Frames dropped, all causes together."""
+        return sum(n for name, n in self.counts.items() if name.startswith('dropped'))
