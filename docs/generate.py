@@ -182,7 +182,9 @@ def _section(node: str, cls: type[Parameters]) -> str:
             *([f'Legal: {info.constraint()}.'] if info.constraint() else []),
             *(['Fixed at load.'] if info.read_only else []),
         ]
-        text += f'    # {" ".join(notes)}\n    {name}: {_text(default)}\n'
+        # rcl gives an empty list of a parameter file no type and no value: it cannot be read back.
+        unset = '# ' if default == () else ''
+        text += f'    # {" ".join(notes)}\n    {unset}{name}: {_text(default)}\n'
     return text
 
 

@@ -15,7 +15,9 @@ A subclass names its parameters, inputs and outputs as class data and writes thr
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
 import re
+from types import MappingProxyType
 from typing import Any
 from typing import ClassVar
 from typing import Generic
@@ -27,6 +29,7 @@ from gpu_components.output import Output
 
 if TYPE_CHECKING:
     from gpu_components.output import Results
+    from gpu_runtime.camera_model import CameraModel
     from gpu_runtime.frame import Frame
     from gpu_runtime.gpu_context import GpuContext
     from gpu_runtime.stream import Stream
@@ -53,6 +56,12 @@ class Component(Generic[P, S]):
     parameters: ClassVar[type[ComponentParameters]] = ComponentParameters
     inputs: ClassVar[tuple[str, ...]] = ()
     outputs: ClassVar[tuple[Output, ...]] = ()
+    bus_inputs: ClassVar[frozenset[str]] = frozenset()
+    """Inputs that only components of this process publish."""
+    camera_info: ClassVar[str] = ''
+    """Topic of the camera's calibration, if the component asks for it."""
+    services: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Private std_srvs/Trigger services: name to method returning (success, message)."""
 
     params: P
     prepared: S
@@ -61,11 +70,66 @@ class Component(Generic[P, S]):
         self.context = context
         self.log = log
         self.wants = wants
+        self.calibration: Callable[[int], CameraModel | None] = lambda stamp_ns: None
 
     @classmethod
     def default_name(cls) -> str:
         """Return the node name used when a load request gives none: the class in snake_case."""
         return re.sub(r'(?<=[a-z0-9])(?=[A-Z])', '_', cls.__name__).lower()
+
+    def camera(self, frame: Frame) -> CameraModel | None:
+        """
+        Return the calibration of a picture.
+
+        Parameters
+        ----------
+        frame : Frame
+            The picture.
+
+        Returns
+        -------
+        CameraModel or None
+            What came with the frame, else what :attr:`camera_info` has for its stamp.
+
+        """
+        return frame.camera_info or self.calibration(frame.header.stamp_ns)
+
+    def input_topic(self, params: P) -> str:
+        """
+        Return the input to read; the first one unless a subclass chooses by parameter.
+
+        Parameters
+        ----------
+        params : ComponentParameters
+            Those it is activated with.
+
+        Returns
+        -------
+        str
+            One of :attr:`inputs`.
+
+        """
+        return self.inputs[0]
+
+    def timer_period_s(self, params: P) -> float:
+        """
+        Return how often :meth:`on_timer` is called while active.
+
+        Parameters
+        ----------
+        params : ComponentParameters
+            Those it is activated with.
+
+        Returns
+        -------
+        float
+            Seconds; 0 for never.
+
+        """
+        return 0.0
+
+    def on_timer(self) -> None:
+        """Do regular work on a control thread; may block."""
 
     def check(self, params: P) -> None:
         """

@@ -30,6 +30,7 @@ from rclpy.node import Node
 
 from gpu_components.component import close_prepared
 from gpu_components.component import replace
+from gpu_components.component_control import ComponentControl
 from gpu_components.egress import Egress
 from gpu_components.frame_stage import FrameStage
 from gpu_components.ingress_need import IngressNeed
@@ -95,15 +96,16 @@ class ComponentNode(LifecycleNodeMixin, Node):
         self._stream: Stream | None = None
         self._stage: Stage | None = None
         self._subscription: Subscription[Any] | None = None
-        self.metrics = gpu.metrics.stage(self.get_fully_qualified_name())
         self.component = cls(gpu, self.get_logger(), self._wants)
         self._changes = ParameterChanges(self.component, self._prepare)
+        self._control = ComponentControl(self, self.component)
         try:
             self.store: ParameterStore[ComponentParameters] = ParameterStore(self, cls.parameters)
             self.component.check(self.store.current)
         except Exception:
             self.close()
             raise
+        self.metrics = gpu.metrics.stage(self.get_fully_qualified_name())
         self.store.listen(self._accept, self._commit)
 
     def _wants(self, topic: str) -> bool:
@@ -194,12 +196,14 @@ class ComponentNode(LifecycleNodeMixin, Node):
             self._stage = SourceStage(links, name)
         else:
             self._stage = FrameStage(links, self._subscribe(self._ports))
+        self._control.activate()
         self._stage.start()
         self._router.refresh()
 
     def _subscribe(self, ports: OutputPorts) -> Subscription[Any]:
         params = self.store.current
-        topic = self.resolve_topic_name(self.component.inputs[0])
+        name = self.component.input_topic(params)
+        topic = self.resolve_topic_name(name)
         self._subscription = self._gpu.bus.subscribe(
             topic,
             self.get_fully_qualified_name(),
@@ -213,7 +217,8 @@ class ComponentNode(LifecycleNodeMixin, Node):
             params.input_depth,
             lambda: float(self.store.current.max_age_ms),
         )
-        self._router.attach(topic, self._need)
+        if name not in self.component.bus_inputs:
+            self._router.attach(topic, self._need)
         return self._subscription
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -223,6 +228,7 @@ class ComponentNode(LifecycleNodeMixin, Node):
             return SUCCESS
 
     def _deactivate(self) -> None:
+        self._control.deactivate()
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             self._gpu.bus.unsubscribe(subscription)
@@ -266,7 +272,6 @@ class ComponentNode(LifecycleNodeMixin, Node):
         with self._transition:
             self._deactivate()
             self._release()
-            self._gpu.metrics.forget(self.get_fully_qualified_name())
             self.destroy_node()
 
     @property

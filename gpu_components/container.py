@@ -35,6 +35,7 @@ from gpu_components.load_request import node_options
 from gpu_components.parameter_store import ParameterStore
 from gpu_components.plugins import load_plugin
 from gpu_runtime.errors import GpuPerceptionError
+from gpu_runtime.errors import WiringError
 from gpu_runtime.gpu_context import GpuContext
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ class Container(Node):
         )
         options = node_options(request)
         node = ComponentNode(cls, self.gpu, self.router, context=self.context, **options)
+        self._require_new_name(node)
         if request.log_level:
             rclpy.logging.set_logger_level(node.get_logger().name, request.log_level)
         self._warn_of_unknown_parameters(node, request)
@@ -165,6 +167,16 @@ class Container(Node):
         if node.store.current.autostart:
             self._autostart(node)
         return unique_id, node
+
+    def _require_new_name(self, node: ComponentNode) -> None:
+        name = node.get_fully_qualified_name()
+        for unique_id, other in self.components().items():
+            if other.get_fully_qualified_name() == name:
+                node.close()
+                raise WiringError(
+                    f'{name} is loaded already, with id {unique_id}; give one of them another '
+                    'node name or namespace'
+                )
 
     def _warn_of_unknown_parameters(self, node: ComponentNode, request: LoadNode.Request) -> None:
         """Say which parameters nobody reads; shared files make them legal, typing makes them."""
@@ -211,6 +223,7 @@ class Container(Node):
         except Exception as error:
             self.get_logger().error(f'unloading {name}: {traceback.format_exc()}')
             return UnloadNode.Response(success=False, error_message=f'{name}: {error!r}')
+        self.gpu.metrics.forget(name)
         self.get_logger().info(f'unloaded {name}')
         return UnloadNode.Response(success=True)
 

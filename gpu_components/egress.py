@@ -109,8 +109,9 @@ class Egress:
         """
         downloads = []
         for topic, result in results.items():
-            if isinstance(result, Frame):
-                self._ports.put_on_bus(topic, result)
+            item = result if isinstance(result, Frame) else result.bus
+            if item is not None:
+                self._ports.put_on_bus(topic, item)
             if not self._ports.wants_ros(topic):
                 continue
             tensors, build = _to_ros(result, stream)

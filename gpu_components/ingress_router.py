@@ -69,7 +69,8 @@ class IngressRouter:
 
         """
         with self._lock:
-            self._needs[topic].remove(need)
+            if need in self._needs.get(topic, []):
+                self._needs[topic].remove(need)
         self.refresh()
 
     def refresh(self) -> None:

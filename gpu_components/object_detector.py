@@ -24,6 +24,7 @@ from gpu_components.overlay import draw_detections
 from gpu_components.parameters import parameter
 from gpu_components.parameters import StringList
 from gpu_components.resources import resolve_path
+from gpu_runtime.detection import DetectedFrame
 from gpu_runtime.detection import DetectionLimits
 from gpu_runtime.detection import Detections
 from gpu_runtime.detection import Detector
@@ -104,7 +105,10 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
 
     parameters = ObjectDetectorParameters
     inputs = ('input_image',)
-    outputs = (Output('object_detections', Detection2DArray), Output('detections_overlay', Image))
+    outputs = (
+        Output('object_detections', Detection2DArray, bus=True),
+        Output('detections_overlay', Image),
+    )
 
     def check(self, params: ObjectDetectorParameters) -> None:
         """
@@ -174,8 +178,10 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
         """
         detector = self.prepared
         prepared = frame.tensor(detector.spec, stream)
-        found = detector(prepared, self._limits()).packed()
-        results = {'object_detections': Result((found,), self._builder())}
+        detections = detector(prepared, self._limits())
+        found = detections.packed()
+        item = DetectedFrame(frame, detections, stream.record())
+        results = {'object_detections': Result((found,), self._builder(), item)}
         if self.params.publish_overlay and self.wants('detections_overlay'):
             draw = _overlay(frame.format, detector.labels)
             results['detections_overlay'] = Result((found, frame.use(stream)), draw)

@@ -52,11 +52,14 @@ class Result:
     build : callable
         ``build(header, *arrays)`` returns the message; runs on the egress thread, where the
         arrays are valid for the length of the call only.
+    bus : object, optional
+        Handed by reference to the components that read an output with ``bus=True``.
 
     """
 
     tensors: tuple[torch.Tensor, ...]
     build: Callable[..., Any]
+    bus: Any | None = None
 
 
 Results = Mapping[str, Result | Frame]

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from gpu_components.output import Output
     from gpu_runtime.channel import Channel
-    from gpu_runtime.frame import Frame
     from gpu_runtime.frame_bus import FrameBus
 
 
@@ -112,20 +111,20 @@ class OutputPorts:
         """Return whether any output is wanted now."""
         return any(self.wants(topic) for topic in self._publishers)
 
-    def put_on_bus(self, topic: str, frame: Frame) -> None:
+    def put_on_bus(self, topic: str, item: Any) -> None:
         """
-        Hand a picture to the components that read it.
+        Hand a picture, or what was found in one, to the components that read it.
 
         Parameters
         ----------
         topic : str
             Name as the component declares it; nothing happens if it is not on the bus.
-        frame : Frame
+        item : object
             By reference, with its ready event.
 
         """
         if topic in self._channels:
-            self._channels[topic].publish(frame)
+            self._channels[topic].publish(item)
 
     def advertise(self) -> None:
         """

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from gpu_runtime.affine_map import AffineMap
+from gpu_runtime.camera_model import CameraModel
 from gpu_runtime.device import resolve_device
 from gpu_runtime.device_budget import BudgetReport
 from gpu_runtime.device_budget import DeviceBudget
@@ -39,6 +40,7 @@ __all__ = [
     'ENCODINGS',
     'AffineMap',
     'BudgetReport',
+    'CameraModel',
     'CudaError',
     'DeviceBudget',
     'Encoding',

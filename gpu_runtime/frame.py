@@ -13,7 +13,6 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Any
 from typing import TYPE_CHECKING
 
 from gpu_runtime.header import Header
@@ -21,6 +20,7 @@ from gpu_runtime.header import Header
 if TYPE_CHECKING:
     import torch
 
+    from gpu_runtime.camera_model import CameraModel
     from gpu_runtime.event import Event
     from gpu_runtime.image_format import ImageFormat
     from gpu_runtime.stage_metrics import StageMetrics
@@ -48,7 +48,7 @@ class Frame:
         Prepares tensors from ``data``.
     received_s : float, optional
         When the picture entered this process, in seconds of ``time.monotonic``; default now.
-    camera_info : object, optional
+    camera_info : CameraModel, optional
         The camera's calibration, if known.
     metrics : StageMetrics, optional
         Of the producer; counts ``transforms``, one per distinct spec.
@@ -64,7 +64,7 @@ class Frame:
         transform: ImageTransform,
         *,
         received_s: float | None = None,
-        camera_info: Any | None = None,
+        camera_info: CameraModel | None = None,
         metrics: StageMetrics | None = None,
     ) -> None:
         self._users: set[Stream] = set()

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from gpu_runtime.camera_model import CameraModel
 from gpu_runtime.device import resolve_device
 from gpu_runtime.device import share_allocator
 from gpu_runtime.device_budget import DeviceBudget
@@ -22,6 +23,7 @@ from gpu_runtime.image_format import ImageFormat
 from gpu_runtime.metrics import Metrics
 from gpu_runtime.pinned_pool import PinnedPool
 from gpu_runtime.stage_metrics import StageMetrics
+from gpu_runtime.stream import Stream
 from gpu_runtime.stream_pool import StreamPool
 from gpu_runtime.transfers import Transfers
 from gpu_runtime.transforms import make_image_transform
@@ -185,6 +187,47 @@ class GpuContext:
             self.transform,
             received_s=received_s,
             metrics=metrics,
+        )
+
+    def derived_frame(
+        self,
+        frame: Frame,
+        format: ImageFormat,
+        tensor: torch.Tensor,
+        stream: Stream,
+        *,
+        camera_info: CameraModel | None = None,
+    ) -> Frame:
+        """
+        Make a frame of a picture that was computed from another one.
+
+        Parameters
+        ----------
+        frame : Frame
+            The source; gives header and time of arrival.
+        format : ImageFormat
+            How to read ``tensor``.
+        tensor : torch.Tensor
+            Contiguous, format.nbytes bytes of any type on the device; owned by the new frame.
+        stream : Stream
+            On which it is being computed; does not block.
+        camera_info : CameraModel, optional
+            Calibration of the new picture; default that of the source.
+
+        Returns
+        -------
+        Frame
+            Ready when the work enqueued so far is done.
+
+        """
+        return Frame(
+            frame.header,
+            format,
+            tensor.contiguous().view(torch.uint8).reshape(-1),
+            stream.record(),
+            self.transform,
+            received_s=frame.received_s,
+            camera_info=camera_info or frame.camera_info,
         )
 
     def close(self) -> list[str]:

@@ -22,15 +22,18 @@ class Encoding:
     name : str
         Name as in ``sensor_msgs/image_encodings.hpp``.
     channels : int
-        Interleaved 8-bit channels per pixel.
+        Interleaved channels per pixel.
     rgb : tuple of int
         Channel that holds red, green and blue; three equal numbers for grey.
+    itemsize : int
+        Bytes per channel; only one-byte encodings can be prepared for a network.
 
     """
 
     name: str
     channels: int
     rgb: tuple[int, int, int]
+    itemsize: int = 1
 
 
 ENCODINGS: dict[str, Encoding] = {
@@ -41,9 +44,15 @@ ENCODINGS: dict[str, Encoding] = {
         Encoding('rgba8', 4, (0, 1, 2)),
         Encoding('bgra8', 4, (2, 1, 0)),
         Encoding('mono8', 1, (0, 0, 0)),
+        Encoding('mono16', 1, (0, 0, 0), itemsize=2),
+        Encoding('16UC1', 1, (0, 0, 0), itemsize=2),
+        Encoding('32FC1', 1, (0, 0, 0), itemsize=4),
     )
 }
-"""Every encoding that :class:`~gpu_runtime.transforms.ImageTransform` decodes."""
+"""Every encoding that a frame can hold."""
+
+PREPARED = tuple(name for name, encoding in ENCODINGS.items() if encoding.itemsize == 1)
+"""The encodings that :class:`~gpu_runtime.transforms.ImageTransform` prepares."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,7 @@ class ImageFormat:
     encoding : str
         A key of :data:`ENCODINGS`.
     step : int
-        Bytes from one row to the next, at least ``width * channels``.
+        Bytes from one row to the next, at least those of its pixels.
 
     Raises
     ------
@@ -99,7 +108,7 @@ class ImageFormat:
     @property
     def row_nbytes(self) -> int:
         """Bytes of one row without its padding."""
-        return self.width * self.channels
+        return self.width * self.channels * ENCODINGS[self.encoding].itemsize
 
     @property
     def nbytes(self) -> int:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from gpu_runtime.detection.detected_frame import DetectedFrame
 from gpu_runtime.detection.detections import Detections
 from gpu_runtime.detection.detector import Detector
 from gpu_runtime.detection.label_map import LabelMap
@@ -18,6 +19,7 @@ from gpu_runtime.detection.preset_registry import resolve_preset
 
 __all__ = [
     'LABEL_SETS',
+    'DetectedFrame',
     'DetectionLimits',
     'DetectionPreset',
     'Detections',

@@ -17,6 +17,7 @@ import torch
 from gpu_runtime.affine_map import AffineMap
 from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.image_format import ImageFormat
+from gpu_runtime.image_format import PREPARED
 from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transforms.prepared_tensor import PreparedTensor
 
@@ -135,6 +136,11 @@ def require_image_data(data: torch.Tensor, format: ImageFormat, device: torch.de
         If type, shape, device or length do not fit.
 
     """
+    if format.encoding not in PREPARED:
+        raise SpecMismatchError(
+            f'image encoding {format.encoding!r} cannot be prepared for a network; expected one '
+            f'of {", ".join(PREPARED)}: convert the picture first'
+        )
     if data.dtype != torch.uint8 or data.dim() != 1 or not data.is_contiguous():
         raise SpecMismatchError(
             f'image data is {data.dtype} of shape {tuple(data.shape)}, strides {data.stride()}; '

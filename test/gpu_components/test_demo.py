@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from io import StringIO
 import json
-import os
 from pathlib import Path
 import subprocess
 import sys
@@ -25,8 +24,6 @@ from gpu_components.demo.summary import problems
 from gpu_components.demo.summary import summarise
 from gpu_runtime.stage_metrics import StageMetrics
 
-DOMAIN_ID = '62'
-
 
 def run_demo(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command in a process of its own."""
@@ -34,7 +31,6 @@ def run_demo(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, '-m', 'gpu_components.cli', 'demo', '--out', str(out), *arguments],
         capture_output=True,
         text=True,
-        env={**os.environ, 'ROS_DOMAIN_ID': DOMAIN_ID},
         timeout=150,
     )
 

@@ -22,6 +22,7 @@ from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.fit import Fit
 from gpu_runtime.image_format import ENCODINGS
 from gpu_runtime.image_format import ImageFormat
+from gpu_runtime.image_format import PREPARED
 from gpu_runtime.layout import Layout
 from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transforms import make_image_transform
@@ -322,7 +323,7 @@ def test_the_factory_gives_torch_on_the_cpu_and_the_kernel_refuses_it() -> None:
 def every_specialisation() -> set[tuple[str, ...]]:
     """Return the macro sets of all encodings, channels, layouts and types, averaging or not."""
     found = set()
-    for encoding, channels in ((e, c) for e in ENCODINGS for c in ('rgb', 'bgr', 'mono')):
+    for encoding, channels in ((e, c) for e in PREPARED for c in ('rgb', 'bgr', 'mono')):
         count = 1 if channels == 'mono' else 3
         for layout, dtype in ((a, b) for a in Layout for b in (torch.float32, torch.float16)):
             spec = TensorSpec(
@@ -412,7 +413,7 @@ def run_on_host(tmp_path_factory: pytest.TempPathFactory) -> HostKernel:
 
 
 @pytest.mark.parametrize('antialias', [False, True])
-@pytest.mark.parametrize('encoding', sorted(ENCODINGS))
+@pytest.mark.parametrize('encoding', PREPARED)
 @pytest.mark.parametrize(('channels', 'layout'), [('rgb', Layout.NCHW), ('mono', Layout.NHWC)])
 def test_the_source_of_the_kernel_computes_what_torch_does(
     run_on_host: HostKernel, channels: str, layout: Layout, encoding: str, antialias: bool
