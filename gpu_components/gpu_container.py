@@ -88,8 +88,11 @@ class StopSignal:
             os.write(self._write, b'!')
 
     def wait(self) -> None:
-        """Block until there is a reason to stop."""
+        """Block until there is a reason to stop; further signals are ignored from then on."""
         os.read(self._read, 1)
+        # Ignored, not handled: Python gives its handlers up before the interpreter has ended.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _run(pipeline: str | None) -> int:

@@ -99,7 +99,11 @@ class ParameterStore(Generic[T]):
                 for name, info in infos(cls).items()
             ],
         )
-        self.current = from_values(cls, {p.name: p.value for p in declared})
+        # An empty list in a YAML file has no type in ROS 2 and arrives as no value.
+        given = {p.name: p.value for p in declared if p.value is not None}
+        self.current = from_values(
+            cls, {n: given.get(n, getattr(defaults, n)) for n in self._names}
+        )
 
     def listen(
         self, accept: Callable[[T, frozenset[str]], None], commit: Callable[[T], None]

@@ -159,6 +159,8 @@ def ros_type(hint: Any) -> type | None:
 def _typed(name: str, hint: Any, value: Any) -> Any:
     """Return a ROS value as the type that the field has."""
     kind = ros_type(hint)
+    if value is None:
+        raise ParameterError(f'{name} has no value; expected one of its type')
     if kind is None and not isinstance(value, str):
         if not all(isinstance(item, str) for item in value):
             raise ParameterError(f'{name} is {value!r}; expected a list of strings')

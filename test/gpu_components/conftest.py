@@ -1,22 +1,26 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the tests with nodes: a ROS context, its nodes and an executor."""
+"""Fixtures of the tests with nodes: a ROS context, its nodes, executors and components."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from probe import Host
 import pytest
 import rclpy
 from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from spinning import NodeFactory
+from spinning import spinning
 
 from gpu_components.executor import PlaneExecutor
 
 
 @pytest.fixture
 def context() -> Iterator[Context]:
+    """Initialise ROS."""
     context = Context()
     rclpy.init(context=context)
     yield context
@@ -25,6 +29,7 @@ def context() -> Iterator[Context]:
 
 @pytest.fixture
 def make_node(context: Context) -> Iterator[NodeFactory]:
+    """Return a function that makes nodes of the context."""
     nodes: list[Node] = []
 
     def make(name: str) -> Node:
@@ -38,6 +43,7 @@ def make_node(context: Context) -> Iterator[NodeFactory]:
 
 @pytest.fixture
 def errors() -> list[tuple[BaseException, object | None, Node | None]]:
+    """Return the list that :func:`executor` reports its errors to."""
     return []
 
 
@@ -45,8 +51,25 @@ def errors() -> list[tuple[BaseException, object | None, Node | None]]:
 def executor(
     context: Context, errors: list[tuple[BaseException, object | None, Node | None]]
 ) -> Iterator[PlaneExecutor]:
+    """Make a plane executor that has ended when the test has."""
     executor = PlaneExecutor(
         context=context, on_error=lambda *args: errors.append((args[0], args[1], args[2]))
     )
     yield executor
     assert executor.shutdown(10.0)
+
+
+@pytest.fixture
+def host(context: Context) -> Iterator[Host]:
+    """Make a host of components on the CPU; everything it lends has to come back."""
+    host = Host(context)
+    yield host
+    assert host.close() == []
+
+
+@pytest.fixture
+def spun(context: Context) -> Iterator[SingleThreadedExecutor]:
+    """Make an executor that a thread spins."""
+    executor = SingleThreadedExecutor(context=context)
+    with spinning(executor):
+        yield executor
