@@ -20,8 +20,8 @@ from gpu_runtime.layout import Layout
 from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transforms import transform_kernel
 from gpu_runtime.transforms.cupy_kernel import CupyKernel
-from gpu_runtime.transforms.image_transform import averages
-from gpu_runtime.transforms.image_transform import require_image_data
+from gpu_runtime.transforms.image_data import averages
+from gpu_runtime.transforms.image_data import require_image_data
 from gpu_runtime.transforms.prepared_tensor import PreparedTensor
 
 # Distinct pairs of picture format and spec kept ready; a robot has a handful of cameras.

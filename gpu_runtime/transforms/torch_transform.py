@@ -12,8 +12,8 @@ from gpu_runtime.image_format import ENCODINGS
 from gpu_runtime.image_format import ImageFormat
 from gpu_runtime.layout import Layout
 from gpu_runtime.tensor_spec import TensorSpec
-from gpu_runtime.transforms.image_transform import averages
-from gpu_runtime.transforms.image_transform import require_image_data
+from gpu_runtime.transforms.image_data import averages
+from gpu_runtime.transforms.image_data import require_image_data
 from gpu_runtime.transforms.prepared_tensor import PreparedTensor
 
 LUMA = (0.299, 0.587, 0.114)
