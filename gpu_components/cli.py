@@ -57,6 +57,68 @@ def _demo(options: argparse.Namespace) -> int:
     return run_demo(options.out, seconds=options.seconds, device=options.device)
 
 
+def _add_doctor(commands: Any) -> None:
+    text = 'tell what this machine has and lacks, each with the remedy'
+    parser = commands.add_parser('doctor', help=text, description=text)
+    parser.add_argument('--json', action='store_true', help='print one JSON object')
+    parser.set_defaults(run=_doctor)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from gpu_components.doctor.run import run_doctor
+
+    return run_doctor(as_json=options.json)
+
+
+def _add_models(commands: Any) -> None:
+    text = 'list the models that can be named, or download their weights'
+    parser = commands.add_parser('models', help=text, description=text)
+    parser.add_argument(
+        '--task', default='', choices=('detection', 'segmentation', 'classification')
+    )
+    parser.add_argument('--cached', action='store_true', help='only those that are here')
+    parser.add_argument('--check', action='store_true', help='check the hashes of those')
+    parser.add_argument('--json', action='store_true', help='print a JSON list')
+    parser.set_defaults(run=_models)
+    actions = parser.add_subparsers(metavar='download')
+    text = 'download default weights and check their hashes'
+    download = actions.add_parser('download', help=text, description=text)
+    download.add_argument('model', nargs='+', help='such as torchvision/fasterrcnn_resnet50_fpn')
+    download.set_defaults(run=_download)
+
+
+def _models(options: argparse.Namespace) -> int:
+    from gpu_components.models_command import list_models
+
+    return list_models(
+        task=options.task,
+        cached_only=options.cached,
+        check=options.check,
+        as_json=options.json,
+    )
+
+
+def _download(options: argparse.Namespace) -> int:
+    from gpu_components.models_command import download_models
+
+    return download_models(options.model)
+
+
+def _add_bench(commands: Any) -> None:
+    text = 'measure this machine; basics: tensors, a small network, bandwidth, memory'
+    parser = commands.add_parser('bench', help=text, description=text)
+    parser.add_argument('what', nargs='?', default='basics', choices=('basics',))
+    parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N (%(default)s)')
+    parser.add_argument('--json', action='store_true', help='print one JSON object')
+    parser.set_defaults(run=_bench)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from gpu_components.bench_command import run_basics
+
+    return run_basics(options.device, as_json=options.json)
+
+
 def _positive(text: str) -> float:
     value = float(text)
     if not 0 < value <= 86400:
@@ -64,7 +126,7 @@ def _positive(text: str) -> float:
     return value
 
 
-COMMANDS: tuple[Callable[[Any], None], ...] = (_add_demo,)
+COMMANDS: tuple[Callable[[Any], None], ...] = (_add_demo, _add_doctor, _add_models, _add_bench)
 
 
 if __name__ == '__main__':

@@ -51,6 +51,14 @@ class Component(Generic[P, S]):
     wants : callable
         ``wants(topic)`` tells whether anybody would use an output now.
 
+    Attributes
+    ----------
+    publish : callable
+        ``publish(topic, message)`` sends a message that does not come of a frame, from any
+        thread; nothing happens while the component is not configured.
+    calibration : callable
+        ``calibration(stamp_ns)`` returns the camera model of a moment, or None.
+
     """
 
     parameters: ClassVar[type[ComponentParameters]] = ComponentParameters
@@ -70,6 +78,7 @@ class Component(Generic[P, S]):
         self.context = context
         self.log = log
         self.wants = wants
+        self.publish: Callable[[str, Any], None] = lambda topic, message: None
         self.calibration: Callable[[int], CameraModel | None] = lambda stamp_ns: None
 
     @classmethod

@@ -97,6 +97,7 @@ class ComponentNode(LifecycleNodeMixin, Node):
         self._stage: Stage | None = None
         self._subscription: Subscription[Any] | None = None
         self.component = cls(gpu, self.get_logger(), self._wants)
+        self.component.publish = self._publish
         self._changes = ParameterChanges(self.component, self._prepare)
         self._control = ComponentControl(self, self.component)
         try:
@@ -110,6 +111,11 @@ class ComponentNode(LifecycleNodeMixin, Node):
 
     def _wants(self, topic: str) -> bool:
         return self._ports is not None and self._ports.wants(topic)
+
+    def _publish(self, topic: str, message: Any) -> None:
+        ports = self._ports
+        if ports is not None:
+            ports[topic].publish(message)
 
     # -- parameters --------------------------------------------------------------------------
 
@@ -216,6 +222,7 @@ class ComponentNode(LifecycleNodeMixin, Node):
             params.input_reliability == 'reliable',
             params.input_depth,
             lambda: float(self.store.current.max_age_ms),
+            params.input_transport == 'compressed',
         )
         if name not in self.component.bus_inputs:
             self._router.attach(topic, self._need)

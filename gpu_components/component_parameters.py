@@ -37,6 +37,12 @@ class ComponentParameters(Parameters):
         choices=('best_effort', 'reliable'),
         read_only=True,
     )
+    input_transport: str = parameter(
+        'raw',
+        'Topic that feeds the input: the picture itself, or its /compressed (JPEG, PNG).',
+        choices=('raw', 'compressed'),
+        read_only=True,
+    )
     max_age_ms: float = parameter(
         0.0, 'Drop frames whose stamp is older than this; 0 keeps all.', unit='ms', ge=0.0, le=1e7
     )

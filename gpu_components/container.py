@@ -25,6 +25,7 @@ from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.exceptions import InvalidParameterValueException
 import rclpy.logging
 from rclpy.node import Node
+from std_srvs.srv import Trigger
 import torch
 
 from gpu_components.component_node import ComponentNode
@@ -32,6 +33,8 @@ from gpu_components.container_parameters import ContainerParameters
 from gpu_components.diagnostics import Diagnostics
 from gpu_components.ingress_router import IngressRouter
 from gpu_components.load_request import node_options
+from gpu_components.manifest import manifest_entry
+from gpu_components.manifest import save_manifest
 from gpu_components.parameter_store import ParameterStore
 from gpu_components.plugins import load_plugin
 from gpu_runtime.errors import GpuPerceptionError
@@ -75,6 +78,7 @@ class Container(Node):
         self._components_lock = threading.RLock()
         self._next_id = 1
         self._components: dict[int, ComponentNode] = {}
+        self._requests: dict[int, LoadNode.Request] = {}
         self._starting: list[threading.Thread] = []
         self._params = ParameterStore(self, ContainerParameters).current
         if self._params.torch_threads > 0:
@@ -106,6 +110,7 @@ class Container(Node):
             (ListNodes, 'list_nodes', self._on_list),
         ):
             self.create_service(kind, f'~/_container/{name}', answer, callback_group=group)
+        self.create_service(Trigger, '~/save', self._on_save, callback_group=group)
 
     def components(self) -> dict[int, ComponentNode]:
         """Return the loaded components by their id."""
@@ -163,6 +168,7 @@ class Container(Node):
         with self._components_lock:
             unique_id, self._next_id = self._next_id, self._next_id + 1
             self._components[unique_id] = node
+            self._requests[unique_id] = request
         self._plane_executor.add_node(node)
         if node.store.current.autostart:
             self._autostart(node)
@@ -211,6 +217,7 @@ class Container(Node):
         """
         with self._components_lock:
             node = self._components.pop(unique_id, None)
+            self._requests.pop(unique_id, None)
             known = sorted(self._components)
         if node is None:
             message = f'no component has the id {unique_id}; loaded are {known}'
@@ -237,6 +244,21 @@ class Container(Node):
         loaded = self.components()
         response.unique_ids = list(loaded)
         response.full_node_names = [n.get_fully_qualified_name() for n in loaded.values()]
+        return response
+
+    def _on_save(self, _: Any, response: Trigger.Response) -> Trigger.Response:
+        if not self._params.manifest:
+            response.message = 'set the parameter manifest to a file when the container starts'
+            return response
+        with self._components_lock:
+            loaded = [(self._requests[i], node) for i, node in self._components.items()]
+        try:
+            save_manifest(self._params.manifest, [manifest_entry(*pair) for pair in loaded])
+        except OSError as error:
+            response.message = f'{self._params.manifest} cannot be written: {error}'
+            return response
+        response.success = True
+        response.message = f'{len(loaded)} components saved in {self._params.manifest}'
         return response
 
     def close(self) -> list[str]:

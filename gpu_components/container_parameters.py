@@ -25,6 +25,9 @@ class ContainerParameters(Parameters):
         le=1024,
         read_only=True,
     )
+    manifest: str = parameter(
+        '', 'File that the service ~/save writes, for --load to bring back.', read_only=True
+    )
     allow_module_plugins: bool = parameter(
         False, 'Load components by module:Class, which runs any code by name.', read_only=True
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import time
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -44,26 +45,31 @@ class Diagnostics:
         self._context = context
         self._components = components
         self._before: Mapping[str, StageSnapshot] = {}
+        self._before_s = 0.0
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._timer = node.create_timer(PERIOD_S, self.publish)
 
     def publish(self) -> None:
         """Publish one array, if anybody listens."""
         if self._publisher.get_subscription_count() == 0:
+            self._before = {}  # what happens meanwhile says nothing about the next second
             return
+        now_s = time.monotonic()
         stages = self._context.metrics.snapshot()
         states = {n.get_fully_qualified_name(): n.state for n in self._components().values()}
         message = DiagnosticArray(
             status=[
-                self._status(name, stages[name], states.get(name, 'active'))
+                self._status(name, stages[name], states.get(name, 'active'), now_s)
                 for name in sorted(stages)
             ]
         )
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
-        self._before = stages
+        self._before, self._before_s = stages, now_s
 
-    def _status(self, name: str, stage: StageSnapshot, state: str) -> DiagnosticStatus:
+    def _status(
+        self, name: str, stage: StageSnapshot, state: str, now_s: float
+    ) -> DiagnosticStatus:
         before = self._before.get(name)
         failed = stage.dropped > (before.dropped if before else 0)
         level, text = DiagnosticStatus.OK, state
@@ -75,7 +81,7 @@ class Diagnostics:
         processed = stage.counts.get('processed', 0)
         earlier = before.counts.get('processed', 0) if before else processed
         values = {
-            'frame_rate_node': f'{(processed - earlier) / PERIOD_S:.1f}',
+            'frame_rate_node': f'{(processed - earlier) / (now_s - self._before_s):.1f}',
             'last_error': stage.error,
             **{name: str(count) for name, count in stage.counts.items()},
             **_milliseconds(stage),

@@ -72,7 +72,8 @@ class FrameStage(Stage):
         try:
             return self._component.compute(frame, self._links.stream)
         except torch.OutOfMemoryError:
-            # One policy for all: give the cached memory of every stage back, try once more.
-            self._component.context.budget.trim()
             self._metrics.count('memory_retries')
-            return self._component.compute(frame, self._links.stream)
+        # Outside the handler, where the error's traceback no longer holds what the attempt took.
+        # One policy for all: give the cached memory of every stage back, try once more.
+        self._component.context.budget.trim()
+        return self._component.compute(frame, self._links.stream)

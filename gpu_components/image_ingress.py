@@ -76,10 +76,14 @@ class ImageIngress:
         Returns
         -------
         bool
-            False if nobody reads it any more, or another QoS profile is due.
+            False if nobody reads it any more, or another profile or transport is due.
 
         """
-        return bool(needs) and merged_qos(needs) == merged_qos(self.needs)
+        return (
+            bool(needs)
+            and not all(need.compressed for need in needs)
+            and merged_qos(needs) == merged_qos(self.needs)
+        )
 
     def receive(self, message: bytes) -> None:
         """

@@ -24,12 +24,15 @@ class IngressNeed:
         Messages DDS may hold.
     max_age_ms : callable
         Returns the age above which the component drops a frame; 0 for none.
+    compressed : bool
+        Take ``<topic>/compressed``; raw pictures win where others ask for them.
 
     """
 
     reliable: bool
     depth: int
     max_age_ms: Callable[[], float]
+    compressed: bool = False
 
 
 def merged_qos(needs: list[IngressNeed]) -> QoSProfile:

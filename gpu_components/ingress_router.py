@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from gpu_components.compressed_ingress import CompressedIngress
 from gpu_components.image_ingress import ImageIngress
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class IngressRouter:
         self._context = context
         self._lock = threading.Lock()
         self._needs: dict[str, list[IngressNeed]] = {}
-        self._open: dict[str, ImageIngress] = {}
+        self._open: dict[str, ImageIngress | CompressedIngress] = {}
 
     def attach(self, topic: str, need: IngressNeed) -> None:
         """
@@ -86,8 +87,13 @@ class IngressRouter:
                     self._open.pop(topic).close()
             for topic, needs in wanted.items():
                 if topic not in self._open:
-                    self._open[topic] = ImageIngress(self._node, topic, needs, self._context)
+                    self._open[topic] = self._opened(topic, needs)
                 self._open[topic].needs = needs
+
+    def _opened(self, topic: str, needs: list[IngressNeed]) -> ImageIngress | CompressedIngress:
+        compressed = all(need.compressed for need in needs)
+        kind = CompressedIngress if compressed else ImageIngress
+        return kind(self._node, topic, needs, self._context)
 
     def topics(self) -> list[str]:
         """Return the topics that are subscribed in ROS now."""

@@ -15,6 +15,8 @@ from rcl_interfaces.msg import FloatingPointRange
 from rcl_interfaces.msg import IntegerRange
 from rcl_interfaces.msg import ParameterDescriptor
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException
+from rclpy.exceptions import InvalidParameterValueException
 
 from gpu_components.parameters import from_values
 from gpu_components.parameters import infos
@@ -22,6 +24,7 @@ from gpu_components.parameters import ParameterInfo
 from gpu_components.parameters import Parameters
 from gpu_components.parameters import ros_type
 from gpu_runtime.errors import GpuPerceptionError
+from gpu_runtime.errors import ParameterError
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -92,13 +95,14 @@ class ParameterStore(Generic[T]):
         hints = get_type_hints(cls)
         defaults = cls()
         self._names = frozenset(infos(cls))
-        declared = node.declare_parameters(
-            '',
-            [
-                (name, _ros_value(getattr(defaults, name)), descriptor(name, hints[name], info))
-                for name, info in infos(cls).items()
-            ],
-        )
+        fields = [
+            (name, _ros_value(getattr(defaults, name)), descriptor(name, hints[name], info))
+            for name, info in infos(cls).items()
+        ]
+        try:
+            declared = node.declare_parameters('', fields)
+        except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+            raise ParameterError(str(error)) from error
         # An empty list in a YAML file has no type in ROS 2 and arrives as no value.
         given = {p.name: p.value for p in declared if p.value is not None}
         self.current = from_values(

@@ -161,15 +161,13 @@ def _typed(name: str, hint: Any, value: Any) -> Any:
     kind = ros_type(hint)
     if value is None:
         raise ParameterError(f'{name} has no value; expected one of its type')
-    if kind is None and not isinstance(value, str):
-        if not all(isinstance(item, str) for item in value):
+    if kind is None:
+        if isinstance(value, str) and hint != StringList:
+            return value
+        if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
             raise ParameterError(f'{name} is {value!r}; expected a list of strings')
         return tuple(value)
-    if kind is None and hint == StringList:
-        raise ParameterError(f'{name} is {value!r}; expected a list of strings')
-    if kind is not None and (
-        not isinstance(value, kind) or (kind is int and isinstance(value, bool))
-    ):
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise ParameterError(f'{name} is {value!r}; expected {kind.__name__}')
     return value
 

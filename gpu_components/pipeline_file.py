@@ -81,7 +81,8 @@ def _request(where: str, entry: Any) -> LoadNode.Request:
     )
     if 'log_level' in entry:
         request.log_level = _severity(where, _text(where, entry, 'log_level'))
-    request.remap_rules = [f'{a}:={b}' for a, b in _mapping(where, entry, 'remappings').items()]
+    rules = _mapping(where, entry, 'remappings')
+    request.remap_rules = [f'{name}:={_text(where, rules, name)}' for name in rules]
     request.parameters = _parameters(where, _mapping(where, entry, 'parameters'))
     request.extra_arguments = _parameters(where, _mapping(where, entry, 'extra_arguments'))
     return request

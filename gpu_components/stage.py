@@ -109,13 +109,22 @@ class Stage:
             if prepared is None:
                 prepared, skipped = skipped, None
             self._swap = (params, prepared)
-        close_prepared(skipped)
+        self._closing(lambda: close_prepared(skipped))
 
     def _apply_swap(self) -> None:
         with self._swap_lock:
             swap, self._swap = self._swap, None
         if swap is not None:
-            replace(self._component, *swap)
+            self._closing(lambda: replace(self._component, *swap))
+
+    def _closing(self, work: Callable[[], None]) -> None:
+        """Replace what was prepared; count and log if the old cannot be closed."""
+        try:
+            work()
+        except Exception as error:
+            self._metrics.fail('close', f'closing what was replaced failed: {error!r}')
+            self._component.log.error(f'closing what was replaced failed: {error!r}')
+            self._component.context.notice(error)
 
     def _guarded(self, work: Callable[[], None], what: str) -> None:
         """Run one frame's work; count and log what goes wrong."""

@@ -200,7 +200,7 @@ class DeviceBudget:
             accounts = {name: account.nbytes for name, account in self._accounts.items()}
             for name, nbytes in accounts.items():
                 self._peaks[name] = max(nbytes, self._peaks.get(name, 0))
-            peaks = dict(self._peaks)
+            peaks = {name: peak for name, peak in self._peaks.items() if peak}
         limits = {name: self._limit_of(name) for name in accounts if self._limit_of(name)}
         free = total = reserved = allocated = peak = 0
         if self.device.type == 'cuda':

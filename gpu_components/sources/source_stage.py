@@ -16,6 +16,7 @@ from gpu_runtime.header import Header
 from gpu_runtime.image_format import ImageFormat
 
 if TYPE_CHECKING:
+    from gpu_components.component_parameters import ComponentParameters
     from gpu_components.stage import StageLinks
 
 
@@ -34,24 +35,48 @@ class SourceStage(Stage):
 
     def __init__(self, links: StageLinks, name: str) -> None:
         super().__init__(links, name)
-        self._ended = threading.Event()
+        self._ended = False
+        self._woken = threading.Event()
 
     def stop(self) -> None:
         """End the thread; blocks until it has ended."""
-        self._ended.set()
+        self._ended = True
+        self._woken.set()
         super().stop()
+
+    def swap(self, params: ComponentParameters, prepared: Any | None) -> None:
+        """
+        Use other parameters from the next picture on, which a higher rate brings forward.
+
+        Parameters
+        ----------
+        params : ComponentParameters
+            The new values.
+        prepared : object or None
+            What ``prepare`` returned for them; None keeps what is in use.
+
+        """
+        super().swap(params, prepared)
+        self._woken.set()
 
     def _run(self) -> None:
         due_s = time.monotonic()
-        while not self._ended.wait(max(0.0, due_s - time.monotonic())):
-            self._apply_swap()
+        while not self._ended:
+            if self._woken.wait(max(0.0, due_s - time.monotonic())):
+                self._woken.clear()
+                self._apply_swap()
+                due_s = min(due_s, time.monotonic() + self._period_s())
+                continue
             # After a stall the schedule starts anew: no burst of late pictures.
-            period_s = 1.0 / self._component.params.rate_hz
-            due_s = max(due_s + period_s, time.monotonic() - period_s)
+            now_s = time.monotonic()
+            due_s = (due_s if now_s - due_s < self._period_s() else now_s) + self._period_s()
             if self._links.ports.wants_any():
                 self._guarded(self._publish, 'picture')
             else:
                 self._metrics.count('unwanted')
+
+    def _period_s(self) -> float:
+        return 1.0 / float(self._component.params.rate_hz)
 
     def _publish(self) -> None:
         source: Any = self._component
@@ -59,7 +84,7 @@ class SourceStage(Stage):
         started = stream.record(timing=True)
         picture = source.read()
         if picture is None:
-            self._ended.set()
+            self._ended = True
             source.log.info('end of the pictures')
             return
         self._metrics.count('received')

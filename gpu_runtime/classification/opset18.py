@@ -1,9 +1,10 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX's Resize and ReduceMean of opset 18 and later, which onnx2torch does not know."""
+"""What torch's exporter writes in opset 18 and onnx2torch does not read: three operations."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import TYPE_CHECKING
 
@@ -15,29 +16,32 @@ if TYPE_CHECKING:
 
 @functools.cache
 def register_opset18() -> None:
-    """Teach onnx2torch both operations, once per process; what it knows by then is kept."""
-    from onnx2torch.node_converters import get_converter
-    from onnx2torch.node_converters.registry import add_converter
+    """Teach onnx2torch the operations, once per process."""
+    from onnx2torch.node_converters import registry
 
-    for kind, versions, convert in (
-        ('Resize', (18, 19), _resize),
-        ('ReduceMean', (18,), _reduce_mean),
-    ):
-        for version in versions:
-            try:
-                get_converter(kind, version)
-            except NotImplementedError:
-                add_converter(operation_type=kind, version=version)(convert)
+    from gpu_runtime.depth.onnx_resize import register_resize
+
+    register_resize()
+    with contextlib.suppress(ValueError):  # a later onnx2torch may know it
+        registry.add_converter(operation_type='ReduceMean', version=18)(_reduce_mean)
+    # The one that is there refuses allowzero=1, and there is no public way to replace it.
+    reshape = registry.OperationDescription('', 'Reshape', 14)
+    registry._CONVERTER_REGISTRY[reshape] = _reshape
 
 
-def _resize(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
-    """Convert as for opset 13, which differs only in attributes that must have their defaults."""
-    from onnx2torch.node_converters import get_converter
+def _reshape(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:
+    """Convert whatever ``allowzero`` says: it matters for zeros in the shape alone."""
+    from onnx2torch.node_converters.reshape import OnnxReshape
+    from onnx2torch.utils.common import get_const_value
+    from onnx2torch.utils.common import onnx_mapping_from_node
+    from onnx2torch.utils.common import OperationConverterResult
 
-    get = node.attributes.get
-    if get('antialias', 0) or get('axes') or get('keep_aspect_ratio_policy', 'stretch') != 'stretch':
-        raise NotImplementedError('Resize with antialias, axes or a kept aspect ratio')
-    return get_converter('Resize', 13)(node, graph)
+    shape = ()
+    with contextlib.suppress(KeyError):  # computed: zero for an empty tensor only
+        shape = get_const_value(node.input_values[1], graph).tolist()
+    if node.attributes.get('allowzero', 0) and 0 in shape:
+        raise NotImplementedError('Reshape to an empty tensor')
+    return OperationConverterResult(OnnxReshape(), onnx_mapping_from_node(node))
 
 
 def _reduce_mean(node: OnnxNode, graph: OnnxGraph) -> OperationConverterResult:

@@ -246,17 +246,6 @@ def test_a_refused_change_leaves_everything_as_it_was(host: Host, model: str) ->
     assert probe.get_parameter('model').value == 'first'
 
 
-def test_a_change_staged_and_then_refused_is_closed(host: Host) -> None:
-    """Another callback of the node may refuse what the component accepted and prepared."""
-    probe = host.load(Probe)
-    assert set_parameter(probe, 'model', 'second').successful
-    probe._changes.accept(probe.store.current, frozenset({'model'}), configured=True)
-    staged = probe.component.prepares[-1]
-    assert staged.closed == 0
-    assert set_parameter(probe, 'gain', 2).successful
-    assert staged.closed == 1
-
-
 def test_a_model_that_cannot_be_closed_does_not_end_the_stage(host: Host) -> None:
     """An exception of a component's own never costs more than a frame."""
     probe = host.load(Probe, publish='always', model='unclosable')

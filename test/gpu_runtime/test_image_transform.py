@@ -31,7 +31,7 @@ from gpu_runtime.transforms import transform_kernel
 from gpu_runtime.transforms.cupy_transform import compile_options
 from gpu_runtime.transforms.cupy_transform import CupyTransform
 from gpu_runtime.transforms.cupy_transform import kernel_parameters
-from gpu_runtime.transforms.image_transform import averages
+from gpu_runtime.transforms.image_data import averages
 from gpu_runtime.transforms.torch_transform import TorchTransform
 
 Picture = npt.NDArray[np.uint8]

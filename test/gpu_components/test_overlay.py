@@ -1,0 +1,77 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is drawn onto a picture is on a copy, where the box is, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpu_components.overlay import draw_detections
+from gpu_runtime.errors import GpuPerceptionError
+from gpu_runtime.image_format import ImageFormat
+
+CHANNELS = {'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1}
+BOX = np.array([[60, 80, 140, 120]], np.float32)
+SCORE = np.array([0.5], np.float32)
+
+
+def drawn(layout: ImageFormat, boxes: Any, names: list[str]) -> tuple[Any, Any]:
+    """Return a grey picture and what it became, both (height, width, channels)."""
+    data = np.full(layout.nbytes, 100, np.uint8)
+    scores = np.full(len(names), 0.5, np.float32)
+    result = draw_detections(data, layout, boxes, scores, names)
+    assert (data == 100).all()
+    assert (result.shape, result.dtype) == ((layout.nbytes,), np.uint8)
+    rows = result.reshape(layout.height, layout.step)
+    assert (rows[:, layout.row_nbytes :] == 100).all()
+    pixels = rows[:, : layout.row_nbytes].reshape(layout.height, layout.width, -1)
+    return data, pixels
+
+
+@pytest.mark.parametrize('encoding', list(CHANNELS))
+@pytest.mark.parametrize('padding', [0, 5])
+def test_a_box_is_drawn_in_every_encoding(encoding: str, padding: int) -> None:
+    """Its corners change; the padding of the rows and what is far away do not."""
+    layout = ImageFormat(200, 160, encoding, 200 * CHANNELS[encoding] + padding)
+    _, pixels = drawn(layout, BOX, ['dog'])
+    for row, column in ((80, 60), (80, 140), (120, 60), (120, 140)):
+        assert (pixels[row, column] != 100).any()
+    changed = (pixels != 100).any(axis=2)
+    assert not changed[130:].any()
+    assert not changed[:, :50].any()
+    assert not changed[90:115, 70:130].any()
+
+
+def test_a_name_has_one_colour() -> None:
+    """Whatever else is in the picture; others have others."""
+    layout = ImageFormat(200, 160, 'rgb8', 600)
+    _, dog = drawn(layout, BOX, ['dog'])
+    two = np.concatenate((np.array([[5, 140, 20, 150]], np.float32), BOX))
+    _, both = drawn(layout, two, ['cat', 'dog'])
+    assert (dog[120, 140] == both[120, 140]).all()
+    assert (both[150, 20] != both[120, 140]).any()
+
+
+def test_boxes_may_reach_beyond_the_picture() -> None:
+    """They are cut off at its edge."""
+    layout = ImageFormat(50, 40, 'bgr8', 150)
+    boxes = np.array([[-500, -500, 500, 500], [-10, 5, 20, 20], [45, 35, 90, 90]], np.float32)
+    _, pixels = drawn(layout, boxes, ['a', 'b', 'c'])
+    assert (pixels != 100).any()
+
+
+def test_nothing_found_draws_nothing() -> None:
+    """The copy equals the picture."""
+    layout = ImageFormat(50, 40, 'bgr8', 160)
+    _, pixels = drawn(layout, np.zeros((0, 4), np.float32), [])
+    assert (pixels == 100).all()
+
+
+def test_arrays_of_different_lengths_are_refused() -> None:
+    """Rather than cut to the shortest."""
+    layout = ImageFormat(50, 40, 'bgr8', 150)
+    with pytest.raises((ValueError, GpuPerceptionError)):
+        draw_detections(np.zeros(6000, np.uint8), layout, BOX, SCORE, ['a', 'b'])
