@@ -91,6 +91,7 @@ class ComponentNode(LifecycleNodeMixin, Node):
         self._gpu = gpu
         self._router = router
         self._transition = threading.RLock()
+        self._closed = False
         self._ports: OutputPorts | None = None
         self._egress: Egress | None = None
         self._stream: Stream | None = None
@@ -144,7 +145,7 @@ class ComponentNode(LifecycleNodeMixin, Node):
     def autostart(self) -> None:
         """Configure and activate, as ``autostart`` asks; failures are logged and counted."""
         with self._transition:
-            if self.trigger_configure() == SUCCESS:
+            if not self._closed and self.trigger_configure() == SUCCESS:
                 self.trigger_activate()
 
     def _attempt(
@@ -279,6 +280,7 @@ class ComponentNode(LifecycleNodeMixin, Node):
         with self._transition:
             self._deactivate()
             self._release()
+            self._closed = True
             self.destroy_node()
 
     @property

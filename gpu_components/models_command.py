@@ -19,7 +19,6 @@ from rich.table import Table
 
 from gpu_components.model_catalogue import known_models
 from gpu_components.model_catalogue import KnownModel
-from gpu_components.model_catalogue import TASKS
 from gpu_runtime.errors import GpuPerceptionError
 from gpu_runtime.errors import ModelError
 from gpu_runtime.models.weights_download import fetch
@@ -75,30 +74,33 @@ def _state(model: KnownModel, check: bool) -> str:
     if not model.url:
         return 'packaged'
     if not model.cached:
-        return 'not here'
+        return 'missing'
     if not check:
         return 'cached'
     return 'intact' if model.intact() else 'damaged'
 
 
 def _print_table(console: Console, chosen: Sequence[tuple[KnownModel, str]]) -> None:
-    for task in TASKS:
-        table = Table(title=f'{task} (default weights)', title_justify='left', box=SIMPLE_HEAD)
-        table.add_column('model', no_wrap=True)
-        table.add_column('MiB', justify='right')
-        for name in ('state', 'licence', 'from'):
-            table.add_column(name)
-        for model, state in chosen:
-            if model.task == task:
-                size = f'{model.nbytes / MIB:.0f}'
-                origin = ', '.join(filter(None, (model.source, model.trained_on)))
-                table.add_row(model.model, size, state, model.licence, origin)
-        if table.row_count:
-            console.print(table)
+    groups: dict[tuple[str, str, str], Table] = {}
+    for model, state in chosen:
+        key = (model.task, model.source, model.trained_on)
+        if key not in groups:
+            groups[key] = _table(*key)
+        groups[key].add_row(model.model, f'{model.nbytes / MIB:.0f}', state, model.licence)
+    for table in groups.values():
+        console.print(table)
     console.print(
         'Licences are those of the publishers; the data sets that weights were trained on may '
         'add terms of their own.'
     )
+
+
+def _table(task: str, source: str, trained_on: str) -> Table:
+    title = f'{task}: from {source}, trained on {trained_on or "data that is not named"}'
+    table = Table(title=title, title_justify='left', box=SIMPLE_HEAD)
+    for name in ('model', 'MiB', 'state', 'licence'):
+        table.add_column(name, justify='right' if name == 'MiB' else 'left', no_wrap=True)
+    return table
 
 
 def download_models(names: Sequence[str], *, console: Console | None = None) -> int:

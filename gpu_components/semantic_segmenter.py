@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from gpu_runtime.stream import Stream
 
 
+MAPS = ('gpu_semantic_map', 'gpu_semantic_color')
+"""Outputs that need the network."""
+
+
 @dataclass(frozen=True)
 class SemanticSegmenterParameters(NetworkParameters):
     """Parameters of :class:`SemanticSegmenter`."""
@@ -190,10 +194,6 @@ class SemanticSegmenter(Component[SemanticSegmenterParameters, Segmenter]):
             return label_info_message(header, *news)
 
         return {'label_info': Result((), message)}
-
-
-MAPS = ('gpu_semantic_map', 'gpu_semantic_color')
-"""Outputs that need the network."""
 
 
 def label_info_message(header: Header, labels: LabelMap, threshold: float) -> LabelInfo:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import Any
 from typing import TYPE_CHECKING
@@ -30,7 +31,8 @@ def register_resize() -> None:
         return OperationConverterResult(module, onnx_mapping_from_node(node))
 
     for version in (18, 19):
-        add_converter(operation_type='Resize', version=version)(convert)
+        with contextlib.suppress(ValueError):  # a later onnx2torch may know it
+            add_converter(operation_type='Resize', version=version)(convert)
 
 
 def resize_arguments(attributes: dict[str, Any]) -> tuple[str, bool | None]:

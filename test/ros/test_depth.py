@@ -333,7 +333,7 @@ def test_unknown_focal_length_costs_the_frame(camera: DepthCamera, room: Any) ->
     answer = ros.load(
         PLUGIN,
         node_name='far',
-        remap_rules=['camera_info:=no_info', 'gpu_depth_map:=far_map'],
+        remap_rules=[f'{topic}:=far_{topic}' for topic in ('camera_info', *TOPICS)],
         parameters=parameters(ros.get_parameter(NODE, 'model'), model_focal_px=200.0)
         | {'publish': 'always'},
     )

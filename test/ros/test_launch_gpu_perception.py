@@ -52,6 +52,7 @@ def generate_test_description() -> LaunchDescription:
         'container_name': 'perception',
         'device': 'cpu',
         'image_topic': '/some/camera',
+        'stages': 'object_detector',
         'log_level': 'info',
     }
     include = IncludeLaunchDescription(

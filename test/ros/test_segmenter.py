@@ -1,0 +1,292 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures in on a ROS topic, class maps out, with a real network in another process."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+import time
+from typing import Any
+
+from container_process import picture_message
+from container_process import RosClient
+from container_process import stamp_of
+from container_process import wait_until
+import cv2
+import numpy as np
+import pytest
+from rclpy.qos import DurabilityPolicy
+from rclpy.qos import QoSProfile
+from rclpy.qos import ReliabilityPolicy
+from sensor_msgs.msg import Image
+from vision_msgs.msg import LabelInfo
+
+pytestmark = pytest.mark.shared
+
+PLUGIN = 'gpu_perception::SemanticSegmenter'
+NODE = '/semantic_segmenter'
+RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+MIN_PIXEL_ACCURACY = 0.86
+MIN_MEAN_IOU = 0.47
+COCO_OF_VOC = (0, 5, 2, 16, 9, 44, 6, 3, 17, 62, 21, 67, 18, 19, 4, 1, 64, 20, 63, 7, 72)
+"""COCO's panoptic category of each VOC class; categories of neither are background."""
+
+
+class Viewer:
+    """A publisher of pictures and a collector of the maps that answer them."""
+
+    def __init__(self, ros: RosClient, *topics: str) -> None:
+        self.ros = ros
+        self.answers: dict[str, dict[int, Image]] = defaultdict(dict)
+        self._publisher = ros.node.create_publisher(Image, '/image_raw', RELIABLE)
+        self._subscriptions = {topic: self._subscribe(topic) for topic in topics}
+        self._stamp = time.time_ns()
+        wait_until(lambda: self._publisher.get_subscription_count() > 0, 'nobody takes pictures')
+        for topic in topics:
+            self.wait_output(topic)
+
+    def _subscribe(self, topic: str) -> Any:
+        return self.ros.node.create_subscription(
+            Image,
+            f'/{topic}',
+            lambda message: self.answers[topic].update({stamp_of(message): message}),
+            RELIABLE,
+        )
+
+    def wait_output(self, topic: str) -> None:
+        """Publish until an output answers: the far side learns of subscriptions a little later."""
+        end = time.monotonic() + 60.0
+        while not self.answers[topic]:
+            assert time.monotonic() < end, f'nothing on {topic}'
+            self.publish(np.zeros((48, 64, 3), np.uint8))
+            time.sleep(0.1)
+
+    def publish(self, pixels: Any, encoding: str = 'bgr8') -> int:
+        """Publish a picture and return its stamp."""
+        self._stamp += 1_000_000
+        self._publisher.publish(picture_message(pixels, encoding, stamp_ns=self._stamp))
+        return self._stamp
+
+    def publish_message(self, message: Image) -> None:
+        """Publish any image message."""
+        self._publisher.publish(message)
+
+    def answer(self, topic: str, stamp: int) -> Image:
+        """Wait for the answer to a picture."""
+        wait_until(lambda: stamp in self.answers[topic], f'no {topic} for {stamp}')
+        return self.answers[topic][stamp]
+
+    def segment(self, pixels: Any, encoding: str = 'bgr8') -> Any:
+        """Publish a picture and return its class ids, (H, W)."""
+        message = self.answer('gpu_semantic_map', self.publish(pixels, encoding))
+        assert message.encoding == 'mono8'
+        return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
+
+    def close(self) -> None:
+        """Take publisher and subscriptions off the node."""
+        self.ros.node.destroy_publisher(self._publisher)
+        for subscription in self._subscriptions.values():
+            self.ros.node.destroy_subscription(subscription)
+
+
+@pytest.fixture
+def viewer(ros: RosClient, shared_dir: Path) -> Iterator[Viewer]:
+    """Connect a ROS camera to a segmenter."""
+    model = shared_dir / 'models/segmentation/deeplabv3_mnv2_voc21_513.onnx'
+    parameters = {
+        'model': str(model),
+        'normalization': 'symmetric',
+        'input_reliability': 'reliable',
+        'input_depth': 5,
+    }
+    answer = ros.load(PLUGIN, parameters=parameters)
+    assert answer.success, answer.error_message
+    ros.wait_state(NODE, 'active')
+    viewer = Viewer(ros, 'gpu_semantic_map')
+    yield viewer
+    viewer.close()
+
+
+@pytest.fixture(scope='module')
+def bird(shared_dir: Path) -> Any:
+    """Read a photograph of a bird, in BGR."""
+    return cv2.imread(str(shared_dir / 'data/photos/bird_segmentation.bmp'))
+
+
+def test_the_bird_is_where_it_is(viewer: Viewer, bird: Any, shared_dir: Path) -> None:
+    """Overlap with its mask, at the picture's size, in every encoding."""
+    mask = cv2.imread(str(shared_dir / 'data/photos/bird_segmentation_mask.bmp'), 0) == 3
+    assert mask.any()
+    wide = bird[60:460]
+    for pixels, encoding, truth in (
+        (bird, 'bgr8', mask),
+        (cv2.cvtColor(bird, cv2.COLOR_BGR2RGB), 'rgb8', mask),
+        (wide, 'bgr8', mask[60:460]),
+    ):
+        ids = viewer.segment(pixels, encoding)
+        assert ids.shape == pixels.shape[:2]
+        overlap = ((ids == 3) & truth).sum() / ((ids == 3) | truth).sum()
+        print(f'{encoding} {pixels.shape}: bird IoU {overlap:.3f}')
+        assert overlap > 0.85
+
+
+def test_accuracy_on_real_photographs(viewer: Viewer, shared_dir: Path) -> None:
+    """Every one of 100 COCO photographs is answered; unlabelled pixels count for nothing."""
+    folder = shared_dir / 'data/coco128'
+    to_voc = np.zeros(256, np.int64)
+    to_voc[list(COCO_OF_VOC)] = range(21)
+    confusion = np.zeros((21, 21), np.int64)
+    pictures = sorted((folder / 'images/val2017').glob('*.jpg'))
+    for path in pictures:
+        picture = cv2.imread(str(path))
+        name = f'semantic_segmentation/masks/val2017/{path.stem}.png'
+        truth = cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED)
+        ids = viewer.segment(picture)
+        counted = truth > 0
+        pairs = to_voc[truth[counted]] * 21 + ids[counted]
+        confusion += np.bincount(pairs, minlength=441).reshape(21, 21)
+    assert len(pictures) == 100
+    hits = np.diag(confusion)
+    union = confusion.sum(axis=0) + confusion.sum(axis=1) - hits
+    present = confusion.sum(axis=1) > 0
+    accuracy = hits.sum() / confusion.sum()
+    mean_iou = (hits[present] / union[present]).mean()
+    print(f'pixel accuracy {accuracy:.4f}, mIoU {mean_iou:.4f} of {present.sum()} classes')
+    assert accuracy >= MIN_PIXEL_ACCURACY
+    assert mean_iou >= MIN_MEAN_IOU
+
+
+def test_colors_and_palette(viewer: Viewer, ros: RosClient, bird: Any) -> None:
+    """The colour picture is the map seen through the palette, which changes live."""
+    other = Viewer(ros, 'gpu_semantic_color', 'gpu_semantic_map')
+
+    def colored() -> tuple[Any, Any]:
+        stamp = other.publish(bird)
+        picture = other.answer('gpu_semantic_color', stamp)
+        assert picture.encoding == 'rgb8'
+        ids = other.answer('gpu_semantic_map', stamp)
+        return (
+            np.frombuffer(picture.data, np.uint8).reshape(bird.shape),
+            np.frombuffer(ids.data, np.uint8).reshape(bird.shape[:2]),
+        )
+
+    pixels, ids = colored()
+    assert {tuple(c) for c in pixels[ids == 3].tolist()} == {(128, 128, 0)}
+    assert ros.set_parameter(NODE, 'palette', ['bird=#0a141e']).successful
+    pixels, ids = colored()
+    assert {tuple(c) for c in pixels[ids == 3].tolist()} == {(10, 20, 30)}
+    refused = ros.set_parameter(NODE, 'palette', ['brid=#0a141e'])
+    assert not refused.successful
+    assert 'bird' in refused.reason
+    other.close()
+
+
+def test_uncertain_pixels_become_void(viewer: Viewer, ros: RosClient, bird: Any) -> None:
+    """A floor takes pixels at the borders away, and can be lowered again."""
+    plain = viewer.segment(bird)
+    assert ros.set_parameter(NODE, 'confidence_floor', 0.9).successful
+    floored = viewer.segment(bird)
+    void = floored == 255
+    assert 0.001 < void.mean() < 0.5
+    assert np.array_equal(floored[~void], plain[~void])
+    assert ros.set_parameter(NODE, 'void_class', 0).successful
+    assert not (viewer.segment(bird) == 255).any()
+    assert ros.set_parameter(NODE, 'confidence_floor', 0.0).successful
+    assert np.array_equal(viewer.segment(bird), plain)
+    assert not ros.set_parameter(NODE, 'confidence_floor', 1.5).successful
+
+
+def test_names_of_the_classes_are_latched(viewer: Viewer, ros: RosClient, bird: Any) -> None:
+    """Two subscribers that come late get them; a change is told."""
+    qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    told: list[list[LabelInfo]] = [[], []]
+    watches = []
+    for box in told:
+        watches.append(ros.node.create_subscription(LabelInfo, '/label_info', box.append, qos))
+        end = time.monotonic() + 20.0
+        while not box:
+            assert time.monotonic() < end, 'no label_info'
+            viewer.segment(bird)
+    assert told[0][0].header.frame_id == 'camera_optical'
+    names = {c.class_id: c.class_name for c in told[1][0].class_map}
+    assert len(names) == 21
+    assert names[3] == 'bird'
+    before = len(told[0])
+    assert ros.set_parameter(NODE, 'confidence_floor', 0.25).successful
+    viewer.segment(bird)
+    wait_until(lambda: len(told[0]) > before, 'no news')
+    assert told[0][-1].threshold == 0.25
+    for watch in watches:
+        ros.node.destroy_subscription(watch)
+
+
+def test_another_component_reads_the_map_by_reference(
+    viewer: Viewer, ros: RosClient, bird: Any
+) -> None:
+    """A second segmenter reads the first one's colours off the bus, without ROS."""
+    answer = ros.load(
+        PLUGIN,
+        node_name='second',
+        remap_rules=[
+            'image_raw:=gpu_semantic_color',
+            'gpu_semantic_map:=second_map',
+            'gpu_semantic_color:=second_color',
+            'label_info:=second_info',
+        ],
+        parameters={
+            'model': 'torchvision/lraspp_mobilenet_v3_large',
+            'weights': 'none',
+            'input_width': 64,
+            'input_height': 64,
+        },
+    )
+    assert answer.success, answer.error_message
+    ros.wait_state('/second', 'active')
+    maps: dict[int, Image] = {}
+    watch = ros.node.create_subscription(
+        Image, '/second_map', lambda m: maps.update({stamp_of(m): m}), RELIABLE
+    )
+    wait_until(lambda: ros.node.count_publishers('/second_map') == 1, 'no second map')
+    end = time.monotonic() + 20.0
+    stamp = 0
+    while stamp not in maps:
+        assert time.monotonic() < end, 'the second segmenter does not answer'
+        stamp = viewer.publish(bird)
+        viewer.answer('gpu_semantic_map', stamp)
+        time.sleep(0.2)
+    assert (maps[stamp].height, maps[stamp].width) == bird.shape[:2]
+    assert ros.node.count_subscribers('/gpu_semantic_color') == 0
+    ros.node.destroy_subscription(watch)
+
+
+def test_what_cannot_work_is_refused(viewer: Viewer, ros: RosClient, bird: Any) -> None:
+    """With the reason, and nothing changes."""
+    for name, value, reason in (
+        ('model', 'torchvision/resnet18', 'not for segmentation'),
+        ('normalization', 'auto', 'normalization auto'),
+        ('labels', ['one', 'two'], '21 classes'),
+        ('input_width', 300, 'set both or neither'),
+        ('palette', ['blue'], 'no colour'),
+    ):
+        refused = ros.set_parameter(NODE, name, value)
+        assert not refused.successful, name
+        assert reason in refused.reason
+    assert 3 in viewer.segment(bird)
+
+
+def test_bad_pictures_cost_themselves_only(viewer: Viewer, bird: Any) -> None:
+    """The next good picture is answered."""
+    for fields in (
+        {'encoding': 'jpeg2000'},
+        {'step': 5},
+        {'height': 2**31},
+        {'encoding': '32FC1', 'width': 300},
+        {'height': 4000},
+    ):
+        message = picture_message(bird, 'bgr8', stamp_ns=1)
+        for name, value in fields.items():
+            setattr(message, name, value)
+        viewer.publish_message(message)
+    assert 3 in viewer.segment(bird)
