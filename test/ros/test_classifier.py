@@ -168,15 +168,21 @@ def test_changes_apply_from_the_next_frame(viewer: Viewer, ros: RosClient, photo
     assert viewer.ask(photos['parrot']).results[0].class_id == '88'
 
 
-def test_another_network_while_frames_flow(viewer: Viewer, ros: RosClient, photos: Any) -> None:
-    """Prepared aside and swapped: random weights know nothing, but answer."""
+def test_another_network_while_frames_flow(
+    viewer: Viewer, ros: RosClient, parameters: dict[str, Any], photos: Any, tmp_path: Path
+) -> None:
+    """One that cannot be loaded is refused and the old one goes on; a good one is swapped."""
+    for model in ('torchvision/resnet999', '/nowhere/none.onnx'):
+        refused = ros.set_parameter(NODE, 'model', model)
+        assert not refused.successful
+        assert model.rpartition('/')[2] in refused.reason
+    assert viewer.ask(photos['parrot']).results[0].class_id == 'macaw'
+    moved = tmp_path / 'moved.onnx'
+    moved.write_bytes(Path(parameters['model']).read_bytes())
+    assert ros.set_parameter(NODE, 'model', str(moved)).successful
+    assert viewer.ask(photos['parrot']).results[0].class_id == 'macaw'
     assert ros.set_parameter(NODE, 'labels', 'auto').successful
-    assert viewer.ask(photos['parrot']).results[0].class_id == 'macaw'
-    assert ros.set_parameter(NODE, 'weights', 'DEFAULT').successful
-    refused = ros.set_parameter(NODE, 'model', 'torchvision/resnet999')
-    assert not refused.successful
-    assert 'resnet999' in refused.reason
-    assert viewer.ask(photos['parrot']).results[0].class_id == 'macaw'
+    assert viewer.ask(photos['hot_dog']).results[0].class_id == 'hotdog'
 
 
 def test_annotated_picture_only_while_subscribed(
@@ -188,9 +194,8 @@ def test_annotated_picture_only_while_subscribed(
     other.close()
     pixels = np.frombuffer(picture.data, np.uint8).reshape(photos['hot_dog'].shape)
     changed = np.any(pixels != photos['hot_dog'], axis=2)
-    height, width = changed.shape
     assert 0.005 < changed.mean() < 0.5
-    assert not changed[height // 2 :].any()
+    assert not changed[len(changed) // 2 :].any()
 
 
 def test_bad_pictures_cost_themselves_only(viewer: Viewer, ros: RosClient, photos: Any) -> None:

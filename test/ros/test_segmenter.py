@@ -117,7 +117,12 @@ def bird(shared_dir: Path) -> Any:
 
 def test_the_bird_is_where_it_is(viewer: Viewer, bird: Any, shared_dir: Path) -> None:
     """Overlap with its mask, at the picture's size, in every encoding."""
-    mask = cv2.imread(str(shared_dir / 'data/photos/bird_segmentation_mask.bmp'), 0) == 3
+    mask = (
+        cv2.imread(
+            str(shared_dir / 'data/photos/bird_segmentation_mask.bmp'), cv2.IMREAD_GRAYSCALE
+        )
+        > 0
+    )
     assert mask.any()
     wide = bird[60:460]
     for pixels, encoding, truth in (
