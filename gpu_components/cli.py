@@ -99,7 +99,7 @@ def _models(options: argparse.Namespace) -> int:
 
 
 def _download(options: argparse.Namespace) -> int:
-    from gpu_components.models_command import download_models
+    from gpu_components.download_command import download_models
 
     return download_models(options.model)
 

@@ -97,6 +97,7 @@ class ComponentNode(LifecycleNodeMixin, Node):
         self._stream: Stream | None = None
         self._stage: Stage | None = None
         self._subscription: Subscription[Any] | None = None
+        self._need: IngressNeed | None = None
         self.component = cls(gpu, self.get_logger(), self._wants)
         self.component.publish = self._publish
         self._changes = ParameterChanges(self.component, self._prepare)
@@ -131,6 +132,8 @@ class ComponentNode(LifecycleNodeMixin, Node):
             if self._subscription is not None:
                 self._subscription.depth = params.input_depth
                 self._subscription.overflow = Overflow(params.input_overflow)
+                if self._need is not None and self._need.depth != params.input_depth:
+                    self._attach(self._subscription.topic, params)
             if self._stage is not None:
                 self._stage.swap(params, staged)
             elif self._stream is not None:
@@ -219,15 +222,20 @@ class ComponentNode(LifecycleNodeMixin, Node):
             wanted=ports.wants_any,
             on_drop=lambda: self.metrics.count('dropped_overflow'),
         )
+        if name not in self.component.bus_inputs:
+            self._attach(topic, params)
+        return self._subscription
+
+    def _attach(self, topic: str, params: ComponentParameters) -> None:
+        """Ask for a ROS topic; a second call asks for it with other parameters."""
+        before = self._need
         self._need = IngressNeed(
             params.input_reliability == 'reliable',
             params.input_depth,
             lambda: float(self.store.current.max_age_ms),
             params.input_transport == 'compressed',
         )
-        if name not in self.component.bus_inputs:
-            self._router.attach(topic, self._need)
-        return self._subscription
+        self._router.attach(topic, self._need, instead_of=before)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Leave the bus and end the threads; results in flight are published."""
@@ -240,7 +248,9 @@ class ComponentNode(LifecycleNodeMixin, Node):
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             self._gpu.bus.unsubscribe(subscription)
-            self._router.detach(subscription.topic, self._need)
+            need, self._need = self._need, None
+            if need is not None:
+                self._router.detach(subscription.topic, need)
         stage, self._stage = self._stage, None
         if stage is not None:
             stage.stop()
@@ -269,11 +279,13 @@ class ComponentNode(LifecycleNodeMixin, Node):
         if ports is not None:
             ports.close()
         if self._stream is not None:
-            self._changes.discard()
-            close_prepared(vars(self.component).pop('prepared', None))
-            self._gpu.streams.release(self._stream)
-            self._gpu.budget.close_account(self._account)
-            self._stream = None
+            stream, self._stream = self._stream, None
+            try:
+                self._changes.discard()
+                close_prepared(vars(self.component).pop('prepared', None))
+            finally:
+                self._gpu.streams.release(stream)
+                self._gpu.budget.close_account(self._account)
 
     def close(self) -> None:
         """Stop, release and destroy the node; blocks until its threads have ended."""

@@ -3,7 +3,8 @@
 """
 The way out of a component: device results to ROS messages, off the stage's thread.
 
-The stage calls :meth:`Egress.submit`, which enqueues the copies and returns; one egress thread
+The stage takes a place with :meth:`Egress.acquire` and hands its frame's results to
+:meth:`Egress.submit`, which enqueues the copies and returns; one egress thread
 per component waits for their event, builds the message and publishes it.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import field
 import queue
 import threading
 import time
@@ -21,29 +23,35 @@ from sensor_msgs.msg import Image
 
 from gpu_components.messages import image_message
 from gpu_components.output import Result
+from gpu_runtime.event import Event
 from gpu_runtime.frame import Frame
 
 if TYPE_CHECKING:
     from gpu_components.output import Results
     from gpu_components.output_ports import OutputPorts
     from gpu_runtime.download import Download
-    from gpu_runtime.event import Event
     from gpu_runtime.gpu_context import GpuContext
     from gpu_runtime.stage_metrics import StageMetrics
     from gpu_runtime.stream import Stream
 
 IN_FLIGHT = 2
-"""Frames of one component that may be on the device at once; the stage waits for a place."""
+"""Frames of one component between compute and publishing; the stage waits for a place."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Pending:
     """One frame's results on their way."""
 
     frame: Frame
-    downloads: tuple[tuple[Any, Callable[..., Any], Download], ...]
     started: Event
-    done: Event
+    done: Event = field(default_factory=Event)
+    downloads: list[tuple[Any, Callable[..., Any], Download]] = field(default_factory=list)
+
+    def release(self) -> None:
+        """Give the downloads' memory back."""
+        for _, _, download in self.downloads:
+            download.release()
+        self.downloads.clear()
 
 
 class Egress:
@@ -77,7 +85,8 @@ class Egress:
         self._context = context
         self._metrics = metrics
         self._log = log
-        self._queue: queue.Queue[_Pending | None] = queue.Queue(IN_FLIGHT)
+        self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+        self._places = threading.BoundedSemaphore(IN_FLIGHT)
         self._thread = threading.Thread(target=self._run, name=f'egress {name}', daemon=True)
 
     def start(self) -> None:
@@ -89,9 +98,17 @@ class Egress:
         self._queue.put(None)
         self._thread.join()
 
+    def acquire(self) -> None:
+        """Take a place in flight, before a frame's work; blocks while there is none."""
+        self._places.acquire()
+
+    def release(self) -> None:
+        """Give a place back whose frame was not submitted."""
+        self._places.release()
+
     def submit(self, frame: Frame, results: Results, stream: Stream, started: Event) -> None:
         """
-        Hand over one frame's results.
+        Hand over one frame's results, for the place taken before; does not block.
 
         Parameters
         ----------
@@ -104,21 +121,27 @@ class Egress:
         started : Event
             Recorded before the computation.
 
-        Blocks only while :data:`IN_FLIGHT` earlier frames are still on the device.
-
         """
-        downloads = []
-        for topic, result in results.items():
-            item = result if isinstance(result, Frame) else result.bus
-            if item is not None:
-                self._ports.put_on_bus(topic, item)
-            if not self._ports.wants_ros(topic):
-                continue
+        pending = _Pending(frame, started)
+        try:
+            for topic, result in results.items():
+                self._enqueue(topic, result, stream, pending)
+            pending.done = stream.record(timing=True)
+        except BaseException:
+            pending.release()
+            raise
+        self._queue.put(pending)
+
+    def _enqueue(
+        self, topic: str, result: Result | Frame, stream: Stream, pending: _Pending
+    ) -> None:
+        item = result if isinstance(result, Frame) else result.bus
+        if item is not None:
+            self._ports.put_on_bus(topic, item)
+        if self._ports.wants_ros(topic):
             tensors, build = _to_ros(result, stream)
             download = self._context.transfers.download(tensors, stream)
-            downloads.append((self._ports[topic], build, download))
-        done = stream.record(timing=True)
-        self._queue.put(_Pending(frame, tuple(downloads), started, done))
+            pending.downloads.append((self._ports[topic], build, download))
 
     def _run(self) -> None:
         while (pending := self._queue.get()) is not None:
@@ -128,15 +151,16 @@ class Egress:
                 self._context.notice(error)
                 self._metrics.fail('egress', f'publishing failed: {error}')
                 self._log.error(f'publishing failed: {error!r}', throttle_duration_sec=5.0)
+            finally:
+                pending.release()
+                pending = None  # an idle egress holds no frame
+                self._places.release()
 
     def _publish(self, pending: _Pending) -> None:
         pending.done.wait_host()
         self._metrics.observe('device', pending.done.seconds_since(pending.started))
         for publisher, build, download in pending.downloads:
-            try:
-                publisher.publish(build(pending.frame.header, *download.arrays))
-            finally:
-                download.release()
+            publisher.publish(build(pending.frame.header, *download.arrays))
         self._metrics.count('processed')
         self._metrics.observe('latency', time.monotonic() - pending.frame.received_s)
 

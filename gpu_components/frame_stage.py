@@ -60,13 +60,14 @@ class FrameStage(Stage):
         max_age_ms = float(self._component.params.max_age_ms)
         return 0 < max_age_ms < (self._links.now_ns() - frame.header.stamp_ns) * 1e-6
 
-    def _submit(self, frame: Frame) -> None:
+    def _submit(self, frame: Frame) -> bool:
         stream = self._links.stream
         started = stream.record(timing=True)
         begin_s = time.perf_counter()
         results = self._compute(frame)
         self._metrics.observe('host', time.perf_counter() - begin_s)
         self._links.egress.submit(frame, results, stream, started)
+        return True
 
     def _compute(self, frame: Frame) -> Results:
         try:

@@ -41,7 +41,9 @@ class IngressRouter:
         self._needs: dict[str, list[IngressNeed]] = {}
         self._open: dict[str, ImageIngress | CompressedIngress] = {}
 
-    def attach(self, topic: str, need: IngressNeed) -> None:
+    def attach(
+        self, topic: str, need: IngressNeed, *, instead_of: IngressNeed | None = None
+    ) -> None:
         """
         Ask for a topic to be on the bus.
 
@@ -51,10 +53,15 @@ class IngressRouter:
             Fully qualified topic.
         need : IngressNeed
             Given back with :meth:`detach`.
+        instead_of : IngressNeed, optional
+            A need of the same component that ends.
 
         """
         with self._lock:
-            self._needs.setdefault(topic, []).append(need)
+            needs = self._needs.setdefault(topic, [])
+            if instead_of in needs:
+                needs.remove(instead_of)
+            needs.append(need)
         self.refresh()
 
     def detach(self, topic: str, need: IngressNeed) -> None:
@@ -70,8 +77,7 @@ class IngressRouter:
 
         """
         with self._lock:
-            if need in self._needs.get(topic, []):
-                self._needs[topic].remove(need)
+            self._needs[topic].remove(need)
         self.refresh()
 
     def refresh(self) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+import difflib
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from torchvision import models
 from torchvision.models import WeightsEnum
 
 from gpu_components.resources import resolve_path
+from gpu_runtime.errors import ModelError
 from gpu_runtime.errors import ParameterError
 from gpu_runtime.models.weights_download import is_intact
 
@@ -88,6 +90,35 @@ def known_models() -> list[KnownModel]:
 
     """
     return [*_packaged(), *(m for task in TASKS for m in _torchvision(task))]
+
+
+def find_model(name: str) -> KnownModel:
+    """
+    Return a known model.
+
+    Parameters
+    ----------
+    name : str
+        Value of the parameter ``model``; ``torchvision/`` may be left out.
+
+    Returns
+    -------
+    KnownModel
+        With its default weights.
+
+    Raises
+    ------
+    ModelError
+        If there is none of this name.
+
+    """
+    known = {model.model: model for model in known_models()}
+    found = known.get(name) or known.get(f'torchvision/{name}')
+    if found is None:
+        close = difflib.get_close_matches(f'torchvision/{name}', known, 3, 0.5)
+        hint = f'did you mean {" or ".join(close)}?' if close else 'see `gpu_perception models`'
+        raise ModelError(f'no model {name!r} is known; {hint}')
+    return found
 
 
 def _torchvision(task: str) -> Iterator[KnownModel]:

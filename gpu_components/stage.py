@@ -126,13 +126,18 @@ class Stage:
             self._component.log.error(f'closing what was replaced failed: {error!r}')
             self._component.context.notice(error)
 
-    def _guarded(self, work: Callable[[], None], what: str) -> None:
-        """Run one frame's work; count and log what goes wrong."""
+    def _guarded(self, work: Callable[[], bool], what: str) -> None:
+        """Run one frame's work, which tells if it submitted; count and log what goes wrong."""
+        self._links.egress.acquire()
+        submitted = False
         try:
             with self._links.stream, torch.inference_mode():
-                work()
+                submitted = work()
         except Exception as error:
             cause = 'out_of_memory' if isinstance(error, torch.OutOfMemoryError) else 'error'
             self._metrics.fail(cause, f'{type(error).__name__}: {error}')
             self._component.log.error(f'{what} dropped: {error}', throttle_duration_sec=5.0)
             self._component.context.notice(error)
+        finally:
+            if not submitted:
+                self._links.egress.release()

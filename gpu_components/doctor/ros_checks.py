@@ -1,15 +1,13 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the doctor looks at in ROS 2: distribution, middleware, messages and cameras."""
+"""What the doctor looks at in ROS 2: distribution, messages and cameras."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Iterator
 import importlib
 from importlib.util import find_spec
 import os
-import shutil
 import time
 from typing import Any
 from typing import TYPE_CHECKING
@@ -18,21 +16,12 @@ from gpu_components.doctor.finding import ERROR
 from gpu_components.doctor.finding import Finding
 from gpu_components.doctor.finding import OK
 from gpu_components.doctor.finding import WARNING
-from gpu_components.doctor.gpu_checks import installed
-from gpu_components.doctor.shm_profile import profile_file
-from gpu_components.doctor.shm_profile import segment_bytes
-from gpu_components.resources import resolve_path
-from gpu_runtime.errors import ParameterError
+from gpu_components.doctor.library_checks import installed
 
 if TYPE_CHECKING:
     from rclpy.node import Node
 
-MIB = 1 << 20
-NEEDED_SEGMENT = 32 * MIB
-"""A 4K rgb8 image and its header; see params/fastdds_large_images.xml."""
-
 TESTED = ('humble', 'jazzy', 'kilted', 'lyrical')
-PROFILE = 'package://gpu_perception/params/fastdds_large_images.xml'
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 SETTLE_S = 1.5
 """Time that discovery on one machine takes, with a margin."""
@@ -79,57 +68,6 @@ def _is_package(name: str) -> bool:
     spec = find_spec(name)
     # A mere folder of that name in the working directory has no origin.
     return spec is not None and spec.origin is not None
-
-
-def middleware() -> Iterator[Finding]:
-    """Check the RMW and the room it has for images."""
-    from rclpy.utilities import get_rmw_implementation_identifier
-
-    name = str(get_rmw_implementation_identifier())
-    yield Finding('RMW', OK, f'{name}, domain {os.environ.get("ROS_DOMAIN_ID", "0")}')
-    if 'fastrtps' in name:
-        yield _segment()
-    yield _shared_memory()
-
-
-def _segment() -> Finding:
-    profile = profile_file(os.environ)
-    if profile is None:
-        return Finding(
-            'Fast DDS segment',
-            WARNING,
-            'no profile set: 512 KiB of shared memory, in which large images are lost',
-            f'export FASTDDS_DEFAULT_PROFILES_FILE={_profile()} (FASTRTPS_DEFAULT_PROFILES_FILE '
-            'before Kilted), for camera drivers too; launch files of this package do it',
-        )
-    try:
-        size = segment_bytes(profile)
-    except (OSError, ValueError) as error:
-        return Finding('Fast DDS segment', ERROR, str(error), f'name {_profile()} instead')
-    text = f'{size / MIB:.1f} MiB by {profile}'
-    if size < NEEDED_SEGMENT:
-        remedy = f'raise segment_size to {NEEDED_SEGMENT} bytes or more, as in {_profile()}'
-        return Finding('Fast DDS segment', WARNING, text, remedy)
-    return Finding('Fast DDS segment', OK, text)
-
-
-def _profile() -> str:
-    try:
-        return resolve_path(PROFILE)
-    except ParameterError:
-        return 'params/fastdds_large_images.xml'
-
-
-def _shared_memory() -> Finding:
-    try:
-        disk = shutil.disk_usage('/dev/shm')
-    except OSError as error:
-        return Finding('/dev/shm', WARNING, str(error), 'mount a tmpfs on /dev/shm')
-    text = f'{disk.free / MIB:.0f} of {disk.total / MIB:.0f} MiB free'
-    if disk.free < 8 * NEEDED_SEGMENT:
-        remedy = 'start the container with --shm-size=1g or --ipc=host, or remove old fastrtps_*'
-        return Finding('/dev/shm', WARNING, text, remedy)
-    return Finding('/dev/shm', OK, text)
 
 
 def messages() -> Iterator[Finding]:
@@ -184,4 +122,4 @@ def _camera(node: Node, topic: str, kind: str) -> Finding:
     return Finding(f'camera {topic}', OK, f'{text}, {sends}')
 
 
-CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (distribution, middleware, messages, cameras)
+CHECKS = (distribution, messages, cameras)

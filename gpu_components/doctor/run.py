@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.text import Text
 
 from gpu_components.doctor import gpu_checks
+from gpu_components.doctor import library_checks
+from gpu_components.doctor import middleware_checks
 from gpu_components.doctor import ros_checks
 from gpu_components.doctor.finding import ERROR
 from gpu_components.doctor.finding import Finding
@@ -22,13 +24,20 @@ from gpu_components.doctor.finding import WARNING
 
 Check = Callable[[], Iterable[Finding]]
 
+CHECKS: tuple[Check, ...] = (
+    *library_checks.CHECKS,
+    *gpu_checks.CHECKS,
+    *ros_checks.CHECKS,
+    *middleware_checks.CHECKS,
+)
+
 COLOURS = {OK: 'green', WARNING: 'yellow', ERROR: 'bold red'}
 
 
 def run_doctor(
     *,
     as_json: bool = False,
-    checks: Sequence[Check] = (*gpu_checks.CHECKS, *ros_checks.CHECKS),
+    checks: Sequence[Check] = CHECKS,
     console: Console | None = None,
 ) -> int:
     """

@@ -78,7 +78,7 @@ class SourceStage(Stage):
     def _period_s(self) -> float:
         return 1.0 / float(self._component.params.rate_hz)
 
-    def _publish(self) -> None:
+    def _publish(self) -> bool:
         source: Any = self._component
         stream = self._links.stream
         started = stream.record(timing=True)
@@ -86,7 +86,7 @@ class SourceStage(Stage):
         if picture is None:
             self._ended = True
             source.log.info('end of the pictures')
-            return
+            return False
         self._metrics.count('received')
         height, width = picture.shape[:2]
         header = Header(self._links.now_ns(), source.params.frame_id)
@@ -94,3 +94,4 @@ class SourceStage(Stage):
         data = np.ascontiguousarray(picture)
         frame = source.context.frame(header, layout, data, metrics=self._metrics)
         self._links.egress.submit(frame, {'image_raw': frame}, stream, started)
+        return True

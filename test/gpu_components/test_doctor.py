@@ -21,11 +21,12 @@ from gpu_components.doctor.finding import ERROR
 from gpu_components.doctor.finding import Finding
 from gpu_components.doctor.finding import OK
 from gpu_components.doctor.finding import WARNING
-from gpu_components.doctor.gpu_checks import CHECKS as GPU_CHECKS
-from gpu_components.doctor.gpu_checks import torch_and_torchvision
+from gpu_components.doctor.gpu_checks import driver_and_cards
+from gpu_components.doctor.library_checks import CHECKS as LIBRARY_CHECKS
+from gpu_components.doctor.library_checks import torch_and_torchvision
+from gpu_components.doctor.middleware_checks import middleware
 from gpu_components.doctor.ros_checks import cameras
 from gpu_components.doctor.ros_checks import messages
-from gpu_components.doctor.ros_checks import middleware
 from gpu_components.doctor.run import findings
 from gpu_components.doctor.run import run_doctor
 from gpu_components.doctor.shm_profile import DEFAULT_SEGMENT
@@ -70,7 +71,7 @@ def test_gpu_checks_work_without_a_gpu() -> None:
     """Nothing fails of itself, and a machine without GPU is no error."""
     import torch
 
-    found = {finding.name: finding for finding in findings(GPU_CHECKS)}
+    found = {finding.name: finding for finding in findings((*LIBRARY_CHECKS, driver_and_cards))}
     assert {'Python', 'torch', 'torchvision', 'CuPy', 'TensorRT'} <= set(found)
     assert not [f for f in found.values() if f.level == ERROR]
     if not torch.cuda.is_available():

@@ -49,6 +49,7 @@ class Way:
 
     def submit(self, stamp_ns: int, **results: Any) -> None:
         """Submit the results of one frame."""
+        self.egress.acquire()
         started = self.stream.record(timing=True)
         self.egress.submit(self.host.frame(stamp_ns), results, self.stream, started)
 
@@ -173,10 +174,9 @@ def test_the_stage_waits_for_a_place(way: Way) -> None:
     thread = threading.Thread(target=stage)
     thread.start()
     assert entered.wait(5.0)
-    # One more than in the queue: the one that the egress thread is publishing.
-    assert wait_until(lambda: len(submitted) == IN_FLIGHT + 1)
+    assert wait_until(lambda: len(submitted) == IN_FLIGHT)
     thread.join(0.2)
-    assert len(submitted) == IN_FLIGHT + 1
+    assert len(submitted) == IN_FLIGHT
     gate.set()
     thread.join(5.0)
     assert [int(message.data) for message in way.texts.wait(7)] == list(range(1, 8))

@@ -258,7 +258,6 @@ def test_a_model_that_cannot_be_closed_does_not_end_the_stage(host: Host) -> Non
     assert 'cannot be closed' in host.metrics().error
 
 
-@pytest.mark.xfail(strict=True, reason='the egress thread keeps the last frame until the next')
 def test_frames_return_their_memory_when_they_are_done(host: Host) -> None:
     """An idle stage holds none, whatever it computed last."""
     host.load(Probe, publish='always')

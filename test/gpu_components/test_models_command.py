@@ -18,9 +18,9 @@ from rich.console import Console
 import torch
 
 from gpu_components.cli import main
+from gpu_components.model_catalogue import find_model
 from gpu_components.model_catalogue import known_models
 from gpu_components.model_catalogue import LICENCE
-from gpu_components.models_command import find_model
 from gpu_components.models_command import list_models
 from gpu_runtime.errors import ModelError
 from gpu_runtime.models import ModelSource
