@@ -9,6 +9,17 @@ from setuptools import setup
 
 NAME = 'gpu_perception'
 HERE = Path(__file__).resolve().parent
+COMPONENTS = {
+    'DepthEstimator': 'depth_estimator',
+    'ImageClassifier': 'image_classifier',
+    'ImageFolderSource': 'sources.image_folder_source',
+    'ImageProcessor': 'image_processor',
+    'MemoryManager': 'memory_manager',
+    'ObjectDetector': 'object_detector',
+    'PhotoCamera': 'sources.photo_camera',
+    'SemanticSegmenter': 'semantic_segmenter',
+    'VideoSource': 'sources.video_source',
+}
 
 
 def shared(folder: str) -> tuple[str, list[str]]:
@@ -43,11 +54,8 @@ setup(
             'gpu_perception = gpu_components.cli:main',
         ],
         'rclpy_components': [
-            'gpu_perception::ObjectDetector = gpu_components.object_detector:ObjectDetector',
-            'gpu_perception::VideoSource = gpu_components.sources.video_source:VideoSource',
-            'gpu_perception::ImageFolderSource'
-            ' = gpu_components.sources.image_folder_source:ImageFolderSource',
-            'gpu_perception::PhotoCamera = gpu_components.sources.photo_camera:PhotoCamera',
+            f'gpu_perception::{name} = gpu_components.{module}:{name}'
+            for name, module in COMPONENTS.items()
         ],
     },
 )

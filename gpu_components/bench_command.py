@@ -24,7 +24,6 @@ from gpu_runtime.errors import GpuPerceptionError
 from gpu_runtime.machine import cards
 
 MIB = 1 << 20
-BAD_USE = 2
 
 
 def run_basics(
@@ -59,7 +58,7 @@ def run_basics(
         chosen = resolve_device(device)
     except GpuPerceptionError as error:
         print(f'bench: {error}', file=sys.stderr)
-        return BAD_USE
+        return 2
     with console.status('measuring'):
         figures = list(measure(chosen, repeats=repeats))
     memory = gpu_memory(chosen)
@@ -76,19 +75,16 @@ def run_basics(
             'gpu_memory': asdict(memory) if memory else None,
         }
         console.print_json(data=report)
-        return 0
-    _print(console, figures, memory, name)
+    else:
+        _print(console, figures, memory, name)
     return 0
 
 
 def _print(
     console: Console, figures: Sequence[Figure], memory: GpuMemory | None, name: str
 ) -> None:
-    threads = torch.get_num_threads()
-    console.print(
-        f'torch {torch.__version__}, {threads} CPU thread(s), {name or "no GPU"}; medians of '
-        f'{REPEATS} after {WARM_UP} to warm up',
-    )
+    machine = f'{torch.get_num_threads()} CPU thread(s), {name or "no GPU"}'
+    console.print(f'torch {torch.__version__}, {machine}; medians, {WARM_UP} to warm up')
     for group in dict.fromkeys(figure.group for figure in figures):
         console.print(_table(group, [figure for figure in figures if figure.group == group]))
     if memory is None:
@@ -108,13 +104,9 @@ def _table(group: str, figures: Sequence[Figure]) -> Table:
     for heading in ('ms', 'GB/s') if bandwidth else ('CPU ms', 'GPU ms', 'CPU / GPU'):
         table.add_column(heading, justify='right')
     for name, row in by_name.items():
-        table.add_row(name, *(_moved(row) if bandwidth else _compared(row)))
+        moved = [(_ms(figure), f'{figure.gb_per_s:.1f}') for figure in row.values()]
+        table.add_row(name, *(moved[0] if bandwidth else _compared(row)))
     return table
-
-
-def _moved(row: dict[str, Figure]) -> tuple[str, str]:
-    figure = next(iter(row.values()))
-    return _ms(figure), f'{figure.gb_per_s:.1f}'
 
 
 def _compared(row: dict[str, Figure]) -> tuple[str, str, str]:

@@ -10,16 +10,12 @@ from importlib.util import find_spec
 import os
 import time
 from typing import Any
-from typing import TYPE_CHECKING
 
 from gpu_components.doctor.finding import ERROR
 from gpu_components.doctor.finding import Finding
 from gpu_components.doctor.finding import OK
 from gpu_components.doctor.finding import WARNING
 from gpu_components.doctor.library_checks import installed
-
-if TYPE_CHECKING:
-    from rclpy.node import Node
 
 TESTED = ('humble', 'jazzy', 'kilted', 'lyrical')
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
@@ -115,7 +111,7 @@ def cameras() -> Iterator[Finding]:
         yield Finding('cameras', WARNING, 'no image topic has a publisher', remedy)
 
 
-def _camera(node: Node, topic: str, kind: str) -> Finding:
+def _camera(node: Any, topic: str, kind: str) -> Finding:
     publishers = node.get_publishers_info_by_topic(topic)
     text = f'{kind} from {", ".join(sorted({info.node_name for info in publishers}))}'
     sends = ', '.join(sorted({info.qos_profile.reliability.name.lower() for info in publishers}))

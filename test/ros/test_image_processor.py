@@ -24,6 +24,8 @@ from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo
 from sensor_msgs.msg import Image
 import skimage.data
+import torch
+from torchvision.ops import box_iou
 from vision_msgs.msg import Detection2DArray
 
 PROCESSOR = 'gpu_perception::ImageProcessor'
@@ -33,6 +35,8 @@ RGB = np.ascontiguousarray(skimage.data.astronaut()[20:380, 30:510])
 HEIGHT, WIDTH = RGB.shape[:2]
 K = np.array([[400.0, 0.0, 238.0], [0.0, 405.0, 182.0], [0.0, 0.0, 1.0]])
 D = (-0.28, 0.09, 0.001, -0.0007, -0.01)
+# OpenCV 4 rounds positions to 1/32 px: 255 / 64 at the sharpest edge, in each direction.
+REMAP_TOLERANCE = 1 if int(cv2.__version__.partition('.')[0]) >= 5 else 8
 NEW_K = np.array([[360.0, 0.0, 241.0], [0.0, 358.0, 178.0], [0.0, 0.0, 1.0]])
 
 
@@ -187,7 +191,7 @@ def test_picture_and_calibration_match(station: Station) -> None:
     rectified = cv2.remap(RGB, *maps, cv2.INTER_LINEAR)[30:330, 40:440]
     expected = cv2.cvtColor(cv2.resize(rectified, (200, 150)), cv2.COLOR_RGB2BGR)
     assert message.encoding == 'bgr8'
-    assert difference(message, expected) <= (2 if cv2.__version__ >= '5' else 9)
+    assert difference(message, expected) <= REMAP_TOLERANCE + 1
     info = station.infos.of(stamp)
     assert stamp_of(info) == stamp_of(message) == stamp
     assert info.header.frame_id == message.header.frame_id
@@ -282,7 +286,8 @@ def test_detector_reads_the_result_on_the_bus(
     stamp = station.send(dog, 'bgr8')
     found = {name: box for name, score, box in boxes_of(detections.of(stamp)) if score > 0.6}
     detections.close()
-    # The dog of the 768 x 576 photograph is at 130 to 310, 220 to 540.
-    expected = np.array([768 - 310, 220, 768 - 130, 540]) / 2
-    assert np.abs(found['dog'] - expected).max() < 12
+    # By eye, the dog of the 768 x 576 photograph is at 130 to 310, 220 to 540.
+    expected = np.array([[768 - 310, 220, 768 - 130, 540]]) / 2
+    overlap = box_iou(torch.from_numpy(expected), torch.from_numpy(found['dog'][None]))
+    assert float(overlap) > 0.7
     assert station.processed.of(stamp).width == 384
