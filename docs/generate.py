@@ -32,6 +32,8 @@ from gpu_components.plugins import load_plugin
 from gpu_components.plugins import plugin_names
 from gpu_components.sources.source import Source
 from gpu_components.sources.source_parameters import SourceParameters
+from gpu_runtime.image_ops import OPERATIONS
+from gpu_runtime.image_ops.parse import describe
 
 PROJECT = Path(__file__).resolve().parent.parent
 COMPONENTS = PROJECT / 'docs' / 'components.md'
@@ -129,6 +131,7 @@ def blocks() -> dict[str, Callable[[], str]]:
     """Return what makes each block of ``components.md``, by the name of the block."""
     return {
         'container': lambda: _parameter_table(declared(ContainerParameters)),
+        'operations': _operations,
         'every component': lambda: _parameter_table(declared(ComponentParameters)),
         'every source': lambda: _parameter_table(declared(SourceParameters, ComponentParameters)),
         **{
@@ -136,6 +139,10 @@ def blocks() -> dict[str, Callable[[], str]]:
             for plugin, cls in component_classes().items()
         },
     }
+
+
+def _operations() -> str:
+    return ''.join(f'* `{describe(operation)}`\n' for operation in OPERATIONS.values())
 
 
 def components_page(page: str) -> str:

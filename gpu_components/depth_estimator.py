@@ -19,7 +19,6 @@ from gpu_components.output import Result
 from gpu_components.parameters import parameter
 from gpu_components.point_cloud import point_cloud_message
 from gpu_components.resources import resolve_path
-from gpu_runtime.classification.opset18 import register_opset18
 from gpu_runtime.depth import CameraRays
 from gpu_runtime.depth import COLORMAPS
 from gpu_runtime.depth import depth_input
@@ -28,10 +27,8 @@ from gpu_runtime.depth import DepthColors
 from gpu_runtime.depth import DepthConversion
 from gpu_runtime.depth import DepthNetwork
 from gpu_runtime.depth import millimetres
-from gpu_runtime.depth import NORMALIZATIONS
 from gpu_runtime.depth import organised_points
 from gpu_runtime.depth.depth_conversion import DepthKind
-from gpu_runtime.depth.depth_input import Normalization
 from gpu_runtime.errors import ModelError
 from gpu_runtime.errors import ParameterError
 from gpu_runtime.errors import SpecMismatchError
@@ -43,6 +40,8 @@ from gpu_runtime.models import ModelSource
 from gpu_runtime.models import PRECISIONS
 from gpu_runtime.models.factory import Backend
 from gpu_runtime.models.factory import Precision
+from gpu_runtime.normalization import Normalization
+from gpu_runtime.normalization import NORMALIZATIONS
 
 if TYPE_CHECKING:
     import torch
@@ -207,7 +206,6 @@ class DepthEstimator(Component[DepthEstimatorParameters, DepthNetwork]):
             Closed by the framework.
 
         """
-        register_opset18()
         source = ModelSource.parse(resolve_path(params.model))
         model = load_model(
             source,

@@ -12,11 +12,10 @@ from gpu_components.parameters import parameter
 from gpu_components.parameters import StringList
 from gpu_components.resources import resolve_path
 from gpu_runtime.classification import ACTIVATIONS
+from gpu_runtime.classification import AUTO_NORMALIZATIONS
 from gpu_runtime.classification import network_input
-from gpu_runtime.classification import NORMALIZATIONS
-from gpu_runtime.classification import register_opset18
 from gpu_runtime.classification.activation import Activation
-from gpu_runtime.classification.network_input import Normalization
+from gpu_runtime.classification.network_input import AutoNormalization
 from gpu_runtime.errors import ParameterError
 from gpu_runtime.fit import Fit
 from gpu_runtime.models import BACKENDS
@@ -57,11 +56,11 @@ class NetworkParameters(ComponentParameters):
     precision: Precision = parameter(
         'fp32', 'Arithmetic of the network.', choices=PRECISIONS, prepares=True
     )
-    normalization: Normalization = parameter(
+    normalization: AutoNormalization = parameter(
         'auto',
         'Range of the input: unit 0 to 1, imagenet mean and deviation, symmetric -1 to 1, bytes '
         '0 to 255; auto for torchvision models.',
-        choices=NORMALIZATIONS,
+        choices=AUTO_NORMALIZATIONS,
         prepares=True,
     )
     channels: str = parameter(
@@ -169,7 +168,6 @@ class NetworkParameters(ComponentParameters):
             If it cannot be loaded.
 
         """
-        register_opset18()
         return load_model(
             self.source,
             device=context.device,

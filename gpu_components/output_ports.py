@@ -51,6 +51,7 @@ class OutputPorts:
         self._bus_topics = {
             output.topic: node.resolve_topic_name(output.topic) for output in outputs if output.bus
         }
+        self._latched = {output.topic for output in outputs if output.latched}
         self._channels: dict[str, Channel[Any]] = {}
 
     def _publisher(self, output: Output) -> Any:
@@ -99,17 +100,21 @@ class OutputPorts:
         Returns
         -------
         bool
-            As the parameter ``publish`` says.
+            As the parameter ``publish`` says; a latched output waits for late subscribers.
 
         """
         policy = self._policy()
         if policy == 'auto':
-            return bool(self._publishers[topic].get_subscription_count() > 0)
+            return topic in self._latched or self._heard(topic)
         return policy == 'always'
 
     def wants_any(self) -> bool:
         """Return whether any output is wanted now."""
-        return any(self.wants(topic) for topic in self._publishers)
+        others = (topic for topic in self._publishers if topic not in self._latched)
+        return any(map(self.wants, others)) or any(map(self._heard, self._latched))
+
+    def _heard(self, topic: str) -> bool:
+        return bool(self._publishers[topic].get_subscription_count() > 0)
 
     def put_on_bus(self, topic: str, item: Any) -> None:
         """

@@ -7,21 +7,19 @@ from __future__ import annotations
 from gpu_runtime.classification.activation import ACTIVATIONS
 from gpu_runtime.classification.class_names import class_names
 from gpu_runtime.classification.classifier import Classifier
+from gpu_runtime.classification.network_input import AUTO_NORMALIZATIONS
 from gpu_runtime.classification.network_input import network_input
-from gpu_runtime.classification.network_input import NORMALIZATIONS
-from gpu_runtime.classification.opset18 import register_opset18
 from gpu_runtime.classification.regions import pack_regions
 from gpu_runtime.classification.regions import region_crops
 from gpu_runtime.classification.regions import unpack_regions
 
 __all__ = [
     'ACTIVATIONS',
-    'NORMALIZATIONS',
+    'AUTO_NORMALIZATIONS',
     'Classifier',
     'class_names',
     'network_input',
     'pack_regions',
     'region_crops',
-    'register_opset18',
     'unpack_regions',
 ]

@@ -15,21 +15,23 @@ from gpu_runtime.errors import ParameterError
 from gpu_runtime.fit import Fit
 from gpu_runtime.layout import Layout
 from gpu_runtime.models.source_kind import SourceKind
+from gpu_runtime.normalization import IMAGENET_MEAN
+from gpu_runtime.normalization import IMAGENET_STD
+from gpu_runtime.normalization import normalization_values
+from gpu_runtime.normalization import NORMALIZATIONS
+from gpu_runtime.normalization import Values
 from gpu_runtime.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:
     from gpu_runtime.models.factory import Precision
     from gpu_runtime.models.model_source import ModelSource
 
-Normalization = Literal['auto', 'unit', 'imagenet', 'symmetric', 'bytes']
+AutoNormalization = Literal['auto', 'unit', 'imagenet', 'symmetric', 'bytes']
 Task = Literal['classification', 'segmentation']
 
-NORMALIZATIONS: tuple[Normalization, ...] = ('auto', 'unit', 'imagenet', 'symmetric', 'bytes')
-"""Every value of the parameter ``normalization``."""
 
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
-"""Red, green, blue of ImageNet, on a scale of 0 to 1.  Source: torchvision's transforms."""
+AUTO_NORMALIZATIONS: tuple[AutoNormalization, ...] = ('auto', *NORMALIZATIONS)
+"""Every value of the parameter ``normalization``."""
 
 _OPEN_WH = {'classification': (224, 224), 'segmentation': (520, 520)}
 """Where nothing states a size: what torchvision's networks of the task are trained at."""
@@ -42,7 +44,7 @@ def network_input(
     wanted: tuple[int, int] | None = None,
     fit: Fit = Fit.STRETCH,
     channels: str = 'rgb',
-    normalization: Normalization = 'auto',
+    normalization: AutoNormalization = 'auto',
     precision: Precision = 'fp32',
 ) -> TensorSpec:
     """
@@ -143,21 +145,15 @@ def _stated(source: ModelSource) -> tuple[tuple[int, int] | None, Layout]:
 
 
 def _values(
-    source: ModelSource, normalization: Normalization, published: Any | None
-) -> tuple[float, tuple[float, ...], tuple[float, ...]]:
+    source: ModelSource, normalization: AutoNormalization, published: Any | None
+) -> Values:
     """Return scale, mean and deviation."""
-    zero, one = (0.0,) * 3, (1.0,) * 3
     if normalization == 'auto':
         if source.kind is not SourceKind.TORCHVISION:
             raise ParameterError(
                 f'normalization auto: {source.name} does not say what range of values it reads; '
-                f'expected one of {", ".join(NORMALIZATIONS[1:])}, as it was trained with'
+                f'expected one of {", ".join(NORMALIZATIONS)}, as it was trained with'
             )
-        mean = tuple(getattr(published, 'mean', _MEAN))
-        return 1.0 / 255.0, mean, tuple(getattr(published, 'std', _STD))
-    return {
-        'unit': (1.0 / 255.0, zero, one),
-        'imagenet': (1.0 / 255.0, _MEAN, _STD),
-        'symmetric': (1.0 / 127.5, one, one),
-        'bytes': (1.0, zero, one),
-    }[normalization]
+        mean = tuple(getattr(published, 'mean', IMAGENET_MEAN))
+        return 1.0 / 255.0, mean, tuple(getattr(published, 'std', IMAGENET_STD))
+    return normalization_values(normalization)

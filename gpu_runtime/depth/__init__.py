@@ -11,7 +11,6 @@ from gpu_runtime.depth.depth_conversion import DEPTH_KINDS
 from gpu_runtime.depth.depth_conversion import DepthConversion
 from gpu_runtime.depth.depth_conversion import millimetres
 from gpu_runtime.depth.depth_input import depth_input
-from gpu_runtime.depth.depth_input import NORMALIZATIONS
 from gpu_runtime.depth.depth_network import DepthNetwork
 from gpu_runtime.depth.organised_points import organised_points
 from gpu_runtime.depth.organised_points import POINT_NBYTES
@@ -19,7 +18,6 @@ from gpu_runtime.depth.organised_points import POINT_NBYTES
 __all__ = [
     'COLORMAPS',
     'DEPTH_KINDS',
-    'NORMALIZATIONS',
     'POINT_NBYTES',
     'CameraRays',
     'DepthColors',

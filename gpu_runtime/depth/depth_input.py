@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,23 +11,16 @@ import torch
 from gpu_runtime.detection.input_size import input_wh as decide_input_wh
 from gpu_runtime.errors import ModelError
 from gpu_runtime.fit import Fit
+from gpu_runtime.normalization import Normalization
+from gpu_runtime.normalization import normalization_values
 from gpu_runtime.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:
     from gpu_runtime.models.factory import Precision
     from gpu_runtime.models.model_source import ModelSource
 
-Normalization = Literal['unit', 'imagenet', 'symmetric', 'bytes']
-
-NORMALIZATIONS: tuple[Normalization, ...] = ('unit', 'imagenet', 'symmetric', 'bytes')
-"""Every value of the parameter ``normalization``."""
-
 DEFAULT_WH = (448, 448)
 """For models that leave their size open: a multiple of 14 (patches) and of 32 (strides)."""
-
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
-"""Red, green, blue of ImageNet, on a scale of 0 to 1.  Source: torchvision's transforms."""
 
 
 def depth_input(
@@ -72,7 +64,7 @@ def depth_input(
     """
     _require_one_picture(source)
     width, height = decide_input_wh(source, wanted, default=DEFAULT_WH)
-    scale, mean, std = _values(normalization)
+    scale, mean, std = normalization_values(normalization)
     if channels == 'bgr':
         mean, std = mean[::-1], std[::-1]
     return TensorSpec(
@@ -85,17 +77,6 @@ def depth_input(
         mean=mean,
         std=std,
     )
-
-
-def _values(normalization: Normalization) -> tuple[float, tuple[float, ...], tuple[float, ...]]:
-    """Return scale, mean and deviation."""
-    zero, one = (0.0,) * 3, (1.0,) * 3
-    return {
-        'unit': (1.0 / 255.0, zero, one),
-        'imagenet': (1.0 / 255.0, _MEAN, _STD),
-        'symmetric': (1.0 / 127.5, one, one),
-        'bytes': (1.0, zero, one),
-    }[normalization]
 
 
 def _require_one_picture(source: ModelSource) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpu_runtime.errors import ModelError
 from gpu_runtime.models.grid_sample import register_grid_sample
+from gpu_runtime.models.onnx_opset18 import register_opset18
 from gpu_runtime.models.static_shapes import StaticShapeModule
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def _require_convertible(model: onnx.ModelProto, path: Path) -> None:
     from onnx2torch.node_converters import get_converter
 
     register_grid_sample()
+    register_opset18()
     versions = {opset.domain: opset.version for opset in model.opset_import}
     missing = set()
     for node in model.graph.node:

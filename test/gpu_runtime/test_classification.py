@@ -22,7 +22,6 @@ from gpu_runtime.classification import Classifier
 from gpu_runtime.classification import network_input
 from gpu_runtime.classification import pack_regions
 from gpu_runtime.classification import region_crops
-from gpu_runtime.classification import register_opset18
 from gpu_runtime.classification import unpack_regions
 from gpu_runtime.classification.activation import activate
 from gpu_runtime.classification.activation import resolve_activation
@@ -44,7 +43,6 @@ LABELS_1001 = 'models/classification/imagenet_labels_1001.txt'
 
 def loaded(source: ModelSource, weights: str = 'DEFAULT') -> Model:
     """Load a model on the CPU."""
-    register_opset18()
     return load_model(source, device=CPU, weights=weights, capture_lock=threading.Lock())
 
 

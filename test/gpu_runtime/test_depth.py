@@ -19,7 +19,6 @@ import pytest
 import torch
 
 from gpu_runtime.camera_model import CameraModel
-from gpu_runtime.classification.opset18 import register_opset18
 from gpu_runtime.depth import CameraRays
 from gpu_runtime.depth import COLORMAPS
 from gpu_runtime.depth import depth_input
@@ -64,7 +63,6 @@ def estimate(network: DepthNetwork, picture: Any, encoding: str = 'rgb8') -> Any
 @pytest.fixture(scope='module')
 def fastdepth(shared_dir: Path) -> DepthNetwork:
     """Load a real network of indoor depth in metres."""
-    register_opset18()
     source = ModelSource.parse(str(shared_dir / FASTDEPTH))
     model = load_model(source, device=CPU, capture_lock=threading.Lock())
     network = DepthNetwork(model, depth_input(source, None, normalization='unit'))
@@ -318,7 +316,6 @@ def test_resize_is_that_of_the_reference_evaluator(
     tmp_path: Path, attributes: dict[str, Any], sizes: bool, version: int
 ) -> None:
     """New opsets, by factor and by size, on values and not on shapes alone."""
-    register_opset18()
     path = tmp_path / 'a.onnx'
     source = resize_model(path, sizes, version, **attributes)
     x = torch.rand(1, 2, 5, 6)
@@ -341,7 +338,6 @@ def test_resizes_that_torch_does_not_have_are_refused(
     tmp_path: Path, attributes: dict[str, Any]
 ) -> None:
     """Rather than computed nearly right."""
-    register_opset18()
     source = resize_model(tmp_path / 'a.onnx', False, 18, **attributes)
     with pytest.raises(ModelError, match='no equal in torch'):
         load_model(source, device=CPU, capture_lock=threading.Lock())

@@ -14,7 +14,6 @@ import torch
 
 from gpu_runtime.affine_map import AffineMap
 from gpu_runtime.classification import network_input
-from gpu_runtime.classification import register_opset18
 from gpu_runtime.detection.label_map import LabelMap
 from gpu_runtime.errors import ModelError
 from gpu_runtime.errors import ParameterError
@@ -207,7 +206,6 @@ def test_torchvision_segmenter_with_random_weights() -> None:
 
 def test_road_model_reads_pixels_and_gives_probabilities(shared_dir: Path) -> None:
     """A real NHWC network: the lane in front of a car is road, the sky is not."""
-    register_opset18()
     source = ModelSource.parse(str(shared_dir / ROAD))
     spec = network_input(source, 'segmentation', channels='bgr', normalization='bytes')
     model = load_model(source, device=CPU, capture_lock=threading.Lock())

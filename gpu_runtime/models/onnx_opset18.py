@@ -8,6 +8,8 @@ import contextlib
 import functools
 from typing import TYPE_CHECKING
 
+from gpu_runtime.models.onnx_resize import register_resize
+
 if TYPE_CHECKING:
     from onnx2torch.onnx_graph import OnnxGraph
     from onnx2torch.onnx_node import OnnxNode
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
 def register_opset18() -> None:
     """Teach onnx2torch the operations, once per process."""
     from onnx2torch.node_converters import registry
-
-    from gpu_runtime.depth.onnx_resize import register_resize
 
     register_resize()
     with contextlib.suppress(ValueError):  # a later onnx2torch may know it
