@@ -123,6 +123,9 @@ class Transfers:
 
     @staticmethod
     def _copy_back(tensor: torch.Tensor, slab: PinnedSlab) -> NDArray[Any]:
+        if tensor.numel() == 0:  # an empty array has no strides to be viewed by
+            empty: NDArray[Any] = torch.empty(tensor.shape, dtype=tensor.dtype).numpy()
+            return empty
         host = slab.tensor.view(tensor.dtype).view(tensor.shape)
         host.copy_(tensor, non_blocking=True)
         array: NDArray[Any] = host.numpy()

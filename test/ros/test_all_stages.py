@@ -127,6 +127,8 @@ def test_five_stages_on_one_camera(ros: RosClient, shared_dir: Path) -> None:
     wait_until(
         lambda: values.get(ingress, {}).get('processed') == str(PICTURES), f'not counted: {values}'
     )
+    for subscription in list(ros.node.subscriptions):
+        ros.node.destroy_subscription(subscription)
     print(f'{PICTURES} pictures, 5 stages: {values[ingress]["processed"]} uploads')
 
 
@@ -139,7 +141,9 @@ def test_processed_pictures_feed_a_detector_and_its_boxes_a_classifier(
     load(ros, 'detector', *chain['detector'], 'input_image:=processed_image')
     plugin, parameters = chain['classifier']
     load(ros, 'classifier', plugin, {**parameters, 'regions': True})
-    assert ros.node.count_subscribers('/processed_image') == 0
+    wait_until(
+        lambda: ros.node.count_subscribers('/processed_image') == 0, 'it is subscribed in ROS'
+    )
     found: list[Detection2DArray] = []
     ros.node.create_subscription(Detection2DArray, '/classified_detections', found.append, 10)
     camera = ros.node.create_publisher(Image, TOPIC, 5)
