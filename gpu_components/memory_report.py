@@ -124,6 +124,7 @@ class MemoryReport:
             'slabs': pinned.slabs,
             'leased': pinned.leased,
             'allocations': pinned.allocations,
+            **{f'{name}_bytes': size for name, size in sorted(pinned.by_owner.items())},
         }
         return DiagnosticStatus.OK, 'pinned', text, values
 

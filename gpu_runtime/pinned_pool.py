@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
 import threading
 from typing import TYPE_CHECKING
 
@@ -34,6 +37,8 @@ class PinnedReport:
         Slabs that are out now.
     allocations : int
         Slabs ever allocated; constant in steady state.
+    by_owner : Mapping of str to int
+        Bytes of the slabs that each owner leased last.
 
     """
 
@@ -41,6 +46,7 @@ class PinnedReport:
     slabs: int
     leased: int
     allocations: int
+    by_owner: Mapping[str, int] = field(default_factory=dict, compare=False)
 
 
 class PinnedPool:
@@ -80,7 +86,7 @@ class PinnedPool:
         for slab in slabs:
             self.release(slab, Event())
 
-    def lease(self, nbytes: int) -> PinnedSlab:
+    def lease(self, nbytes: int, owner: str = '') -> PinnedSlab:
         """
         Return a slab of exactly ``nbytes`` bytes.
 
@@ -88,6 +94,8 @@ class PinnedPool:
         ----------
         nbytes : int
             Size in bytes.
+        owner : str
+            Who leases it, for reports.
 
         Returns
         -------
@@ -104,6 +112,7 @@ class PinnedPool:
                     break
             else:
                 slab = self._allocate(nbytes)
+            slab.owner = owner
             self._leased[id(slab)] = slab
             return slab
 
@@ -150,11 +159,15 @@ class PinnedPool:
         with self._lock:
             shelved = [slab for slabs in self._shelf.values() for slab in slabs]
             slabs = shelved + list(self._leased.values())
+            by_owner: Counter[str] = Counter()
+            for slab in slabs:
+                by_owner[slab.owner] += slab.array.nbytes
             return PinnedReport(
                 nbytes=sum(slab.array.nbytes for slab in slabs),
                 slabs=len(slabs),
                 leased=len(self._leased),
                 allocations=self._allocations,
+                by_owner=dict(by_owner),
             )
 
     def close(self) -> list[str]:

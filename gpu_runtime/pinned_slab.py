@@ -29,9 +29,12 @@ class PinnedSlab:
         The same bytes as a tensor.
     after : Event
         The slab is free again when this has passed.
+    owner : str
+        Who leased it last, for reports.
 
     """
 
     array: NDArray[np.uint8]
     tensor: torch.Tensor
     after: Event
+    owner: str = ''

@@ -87,7 +87,7 @@ class Transfers:
         return self._upload_pinned(source)
 
     def _upload_pinned(self, source: NDArray[np.uint8]) -> tuple[torch.Tensor, Event]:
-        slab = self._pinned.lease(source.nbytes)
+        slab = self._pinned.lease(source.nbytes, self._stream.name)
         np.copyto(slab.array, source)
         with self._stream:
             tensor = torch.empty(source.nbytes, dtype=torch.uint8, device=self.device)
@@ -117,7 +117,9 @@ class Transfers:
             # Copies here too: a tensor may be written again once its download has started.
             arrays = tuple(np.array(tensor.detach().numpy(), order='C') for tensor in tensors)
             return Download(arrays, Event(), (), self._pinned)
-        slabs = tuple(self._pinned.lease(t.numel() * t.element_size()) for t in tensors)
+        slabs = tuple(
+            self._pinned.lease(t.numel() * t.element_size(), stream.name) for t in tensors
+        )
         arrays = tuple(self._copy_back(t, slab) for t, slab in zip(tensors, slabs, strict=True))
         return Download(arrays, stream.record(), slabs, self._pinned)
 

@@ -7,25 +7,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 import contextlib
 import difflib
-import hashlib
 import inspect
 import os
 from pathlib import Path
-import tempfile
 import threading
 from typing import TYPE_CHECKING
-import urllib.request
 
 from gpu_runtime.errors import ModelError
 from gpu_runtime.models.state_dict import load_state_dict
 from gpu_runtime.models.torchvision_detector import TorchvisionDetector
+from gpu_runtime.models.weights_download import fetch
 
 if TYPE_CHECKING:
     import torch
     from torchvision.models import WeightsEnum
 
-DOWNLOAD_TIMEOUT_S = 10.0
-"""Longest silence of the network before a download is given up."""
 
 _WEIGHTS_LOCK = threading.Lock()
 
@@ -189,30 +185,11 @@ def _cached(member: WeightsEnum, name: str) -> Path:
     if path.is_file():
         return path
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _download(member.url, path)
-    except (OSError, ValueError) as error:
+        fetch(member.url, path)
+    except ModelError as error:
         raise ModelError(
             f'the weights {member.name} of torchvision/{name} are not at {path} and cannot be '
-            f'downloaded ({error}); put {member.url} there, set weights to a local .pth or '
-            '.safetensors file, or set model to an .onnx file'
+            f'downloaded ({error.__cause__}); put {member.url} there, set weights to a local '
+            '.pth or .safetensors file, or set model to an .onnx file'
         ) from error
     return path
-
-
-def _download(url: str, path: Path) -> None:
-    digest = hashlib.sha256()
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT_S) as response:
-                while block := response.read(1 << 20):
-                    digest.update(block)
-                    file.write(block)
-            # torchvision's file names end in the first digits of the file's SHA-256.
-            expected = path.stem.rsplit('-', 1)[-1]
-            if not digest.hexdigest().startswith(expected):
-                raise ValueError(f'SHA-256 {digest.hexdigest()} does not begin with {expected}')
-            os.replace(file.name, path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise

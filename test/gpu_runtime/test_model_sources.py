@@ -19,7 +19,7 @@ import torch
 from gpu_runtime.errors import ModelError
 from gpu_runtime.models import ModelSource
 from gpu_runtime.models import SourceKind
-from gpu_runtime.models import torchvision_source
+from gpu_runtime.models import weights_download
 
 CPU = torch.device('cpu')
 NAME = 'mobilenet_v3_small'
@@ -300,7 +300,7 @@ def test_published_weights_without_network_name_the_file(
         assert timeout <= 10
         raise OSError('no network')
 
-    monkeypatch.setattr(torchvision_source.urllib.request, 'urlopen', refuse)
+    monkeypatch.setattr(weights_download.urllib.request, 'urlopen', refuse)
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     with pytest.raises(ModelError, match=r'checkpoints/fasterrcnn.*no network.*local'):
         ModelSource.parse('torchvision/fasterrcnn_resnet50_fpn').load(device=CPU)

@@ -114,3 +114,11 @@ def test_no_two_threads_get_one_slab(pool: PinnedPool) -> None:
     report = pool.report()
     assert report.leased == 0
     assert report.slabs == report.allocations <= 4
+
+
+def test_the_report_tells_who_holds_what() -> None:
+    pool = PinnedPool(torch.device('cpu'))
+    pool.lease(100, '/detector')
+    pool.lease(50, '/depth')
+    pool.release(pool.lease(10, '/depth'), Event())
+    assert pool.report().by_owner == {'/detector': 100, '/depth': 60}
