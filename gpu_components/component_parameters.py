@@ -46,6 +46,19 @@ class ComponentParameters(Parameters):
     max_age_ms: float = parameter(
         0.0, 'Drop frames whose stamp is older than this; 0 keeps all.', unit='ms', ge=0.0, le=1e7
     )
+    expected_frequency_hz: float = parameter(
+        0.0,
+        'Rate of results below which the diagnostics warn; 0 for no expectation.',
+        unit='Hz',
+        ge=0.0,
+        le=10000.0,
+    )
+    frequency_tolerance: float = parameter(
+        0.1,
+        'Part of the expected frequency that may be missing without a warning.',
+        ge=0.0,
+        le=1.0,
+    )
     stream_priority: int = parameter(
         0,
         'CUDA stream priority of this component: lower runs first.',

@@ -133,7 +133,7 @@ class CompressedIngress:
         frame = self._decoder.frame(
             header, bytes(message.data), received_s=received_s, metrics=self._metrics
         )
-        self._metrics.count('processed')
+        self._metrics.processed(header.stamp_ns)
         self._channel.publish(frame)
 
     def close(self) -> None:

@@ -56,32 +56,30 @@ class Diagnostics:
             return
         now_s = time.monotonic()
         stages = self._context.metrics.snapshot()
-        states = {n.get_fully_qualified_name(): n.state for n in self._components().values()}
-        message = DiagnosticArray(
-            status=[
-                self._status(name, stages[name], states.get(name, 'active'), now_s)
-                for name in sorted(stages)
-            ]
-        )
+        nodes = {n.get_fully_qualified_name(): n for n in self._components().values()}
+        status = [
+            self._status(name, stages[name], nodes.get(name), now_s) for name in sorted(stages)
+        ]
+        message = DiagnosticArray(status=status)
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
         self._before, self._before_s = stages, now_s
 
     def _status(
-        self, name: str, stage: StageSnapshot, state: str, now_s: float
+        self, name: str, stage: StageSnapshot, node: ComponentNode | None, now_s: float
     ) -> DiagnosticStatus:
         before = self._before.get(name)
-        failed = stage.dropped > (before.dropped if before else 0)
-        level, text = DiagnosticStatus.OK, state
-        if state != 'active':
-            level = DiagnosticStatus.ERROR if stage.error else DiagnosticStatus.WARN
-            text = stage.error or state
-        elif failed:
-            level, text = DiagnosticStatus.WARN, stage.error or 'frames dropped'
-        processed = stage.counts.get('processed', 0)
-        earlier = before.counts.get('processed', 0) if before else processed
+        rates = _rates(stage, before, now_s - self._before_s)
+        expected = 0.0
+        if node is not None:
+            params = node.store.current
+            expected = params.expected_frequency_hz
+            rates |= {'expected_frequency': expected, 'tolerance': params.frequency_tolerance}
+            expected *= 1.0 - params.frequency_tolerance
+        slow = before is not None and rates['frame_rate_node'] < expected
+        level, text = _verdict(stage, before, node.state if node else 'active', slow)
         values = {
-            'frame_rate_node': f'{(processed - earlier) / (now_s - self._before_s):.1f}',
+            **{key: f'{value:.2f}' for key, value in rates.items()},
             'last_error': stage.error,
             **{name: str(count) for name, count in stage.counts.items()},
             **_milliseconds(stage),
@@ -93,6 +91,32 @@ class Diagnostics:
             hardware_id=self._context.device_name,
             values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )
+
+
+def _verdict(
+    stage: StageSnapshot, before: StageSnapshot | None, state: str, slow: bool
+) -> tuple[bytes, str]:
+    """Return level and text: a component that is down outweighs drops, drops a low rate."""
+    if state != 'active':
+        level = DiagnosticStatus.ERROR if stage.error else DiagnosticStatus.WARN
+        return level, stage.error or state
+    if stage.dropped > (before.dropped if before else 0):
+        return DiagnosticStatus.WARN, stage.error or 'frames dropped'
+    if slow:
+        return DiagnosticStatus.WARN, 'fewer results than expected'
+    return DiagnosticStatus.OK, state
+
+
+def _rates(
+    stage: StageSnapshot, before: StageSnapshot | None, elapsed_s: float
+) -> dict[str, float]:
+    """Return results per second, by this process's clock and by the pictures' stamps."""
+    if before is None:
+        return {'frame_rate_node': 0.0, 'frame_rate_msg': 0.0}
+    done = stage.counts.get('processed', 0) - before.counts.get('processed', 0)
+    between_s = (stage.stamp_ns - before.stamp_ns) * 1e-9
+    by_stamp = done / between_s if before.stamp_ns and between_s > 0.0 else 0.0
+    return {'frame_rate_node': done / elapsed_s, 'frame_rate_msg': by_stamp}
 
 
 def _milliseconds(stage: StageSnapshot) -> dict[str, str]:

@@ -161,7 +161,7 @@ class Egress:
         self._metrics.observe('device', pending.done.seconds_since(pending.started))
         for publisher, build, download in pending.downloads:
             publisher.publish(build(pending.frame.header, *download.arrays))
-        self._metrics.count('processed')
+        self._metrics.processed(pending.frame.header.stamp_ns)
         self._metrics.observe('latency', time.monotonic() - pending.frame.received_s)
 
 

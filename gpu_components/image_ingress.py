@@ -125,7 +125,7 @@ class ImageIngress:
             received_s=received_s,
             metrics=self._metrics,
         )
-        self._metrics.count('processed')
+        self._metrics.processed(header.stamp_ns)
         self._channel.publish(frame)
 
     def _stale(self, stamp_ns: int) -> bool:

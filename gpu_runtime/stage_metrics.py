@@ -23,6 +23,7 @@ class StageMetrics:
         self._samples: dict[str, deque[float]] = {}
         self._seen: Counter[str] = Counter()
         self._error = ''
+        self._stamp_ns = 0
 
     def count(self, name: str, n: int = 1) -> None:
         """
@@ -71,14 +72,29 @@ class StageMetrics:
             self._counts[f'dropped_{cause}'] += 1
             self._error = message
 
+    def processed(self, stamp_ns: int) -> None:
+        """
+        Count a frame that is done.
+
+        Parameters
+        ----------
+        stamp_ns : int
+            Its stamp.
+
+        """
+        with self._lock:
+            self._counts['processed'] += 1
+            self._stamp_ns = stamp_ns
+
     def snapshot(self) -> StageSnapshot:
         """Return a frozen copy."""
         with self._lock:
             timings = {k: (list(v), self._seen[k]) for k, v in self._samples.items()}
             counts = dict(self._counts)
-            error = self._error
+            error, stamp_ns = self._error, self._stamp_ns
         return StageSnapshot(
             MappingProxyType(counts),
             MappingProxyType({k: Timing.of(*v) for k, v in timings.items()}),
             error,
+            stamp_ns,
         )

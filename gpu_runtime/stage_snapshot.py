@@ -23,12 +23,15 @@ class StageSnapshot:
         Durations by name, such as ``latency``.
     error : str
         Text of the last failure; empty while there was none.
+    stamp_ns : int
+        Stamp of the last frame processed; 0 before the first.
 
     """
 
     counts: Mapping[str, int]
     timings: Mapping[str, Timing]
     error: str = ''
+    stamp_ns: int = 0
 
     @property
     def dropped(self) -> int:

@@ -112,6 +112,33 @@ def test_the_rate_is_per_second(host: Host, monitor: Monitor) -> None:
     assert float(values['frame_rate_node']) == pytest.approx(rate, rel=0.25)
 
 
+def test_the_rate_of_the_pictures_is_that_of_their_stamps(host: Host, monitor: Monitor) -> None:
+    """However fast they are processed."""
+    host.load(Probe, publish='always')
+    host.push(1_000_000_000)
+    host.wait_count('processed', 1)
+    monitor.status('/probe')
+    for number in range(1, 6):
+        host.push(1_000_000_000 + number * 40_000_000)
+        host.wait_count('processed', number + 1)
+    _, values = monitor.status('/probe')
+    assert float(values['frame_rate_msg']) == pytest.approx(25.0, abs=0.01)
+
+
+def test_a_rate_below_the_expected_one_warns(host: Host, monitor: Monitor) -> None:
+    """Beyond the tolerance; without an expectation nothing is said."""
+    host.load(Probe, publish='always', expected_frequency_hz=1000.0, frequency_tolerance=0.5)
+    monitor.status('/probe')
+    time.sleep(0.05)
+    status, values = monitor.status('/probe')
+    assert (status.level, status.message) == (DiagnosticStatus.WARN, 'fewer results than expected')
+    assert (values['expected_frequency'], values['tolerance']) == ('1000.00', '0.50')
+    host.load(Probe, 'relaxed', publish='always')
+    monitor.status('/relaxed')
+    status, _ = monitor.status('/relaxed')
+    assert status.level == DiagnosticStatus.OK
+
+
 def test_a_late_listener_is_not_told_an_absurd_rate(
     host: Host, monitor: Monitor, make_node: NodeFactory
 ) -> None:
