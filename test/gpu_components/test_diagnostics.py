@@ -126,17 +126,13 @@ def test_the_rate_of_the_pictures_is_that_of_their_stamps(host: Host, monitor: M
 
 
 def test_a_rate_below_the_expected_one_warns(host: Host, monitor: Monitor) -> None:
-    """Beyond the tolerance; without an expectation nothing is said."""
+    """Beyond the tolerance; the other tests have no expectation, and no warning."""
     host.load(Probe, publish='always', expected_frequency_hz=1000.0, frequency_tolerance=0.5)
     monitor.status('/probe')
     time.sleep(0.05)
     status, values = monitor.status('/probe')
     assert (status.level, status.message) == (DiagnosticStatus.WARN, 'fewer results than expected')
     assert (values['expected_frequency'], values['tolerance']) == ('1000.00', '0.50')
-    host.load(Probe, 'relaxed', publish='always')
-    monitor.status('/relaxed')
-    status, _ = monitor.status('/relaxed')
-    assert status.level == DiagnosticStatus.OK
 
 
 def test_a_late_listener_is_not_told_an_absurd_rate(
