@@ -14,12 +14,11 @@ import time
 from typing import Any
 from typing import TYPE_CHECKING
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from sensor_msgs.msg import CompressedImage
 
 from gpu_components.ingress_need import merged_qos
 from gpu_components.messages import NANOSECONDS
-from gpu_runtime.errors import GpuPerceptionError
+from gpu_components.topic_ingress import TopicIngress
 from gpu_runtime.header import Header
 from gpu_runtime.overflow import Overflow
 from gpu_runtime.picture_decoder import PictureDecoder
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from gpu_runtime.gpu_context import GpuContext
 
 
-class CompressedIngress:
+class CompressedIngress(TopicIngress):
     """
     One ROS topic of compressed pictures, named ``<topic>/compressed`` as image_transport does.
 
@@ -49,55 +48,24 @@ class CompressedIngress:
 
     """
 
+    compressed = True
+
     def __init__(
         self, node: Node, topic: str, needs: list[IngressNeed], context: GpuContext
     ) -> None:
-        self.needs = needs
-        self._node = node
-        self._topic = topic
-        self._context = context
-        self._channel = context.bus.channel(topic)
-        self._metrics = context.metrics.stage(f'ingress {topic}')
+        super().__init__(node, topic, needs, context)
         self._decoder = PictureDecoder(context, topic)
-        qos = merged_qos(needs)
         self._queue: Subscription[tuple[float, Any]] = Subscription(
             topic,
             f'decode {topic}',
-            qos.depth,
+            merged_qos(needs).depth,
             Overflow.DROP_OLDEST,
             self._channel.wanted,
             lambda: self._metrics.count('dropped_overflow'),
         )
+        self._subscribe(CompressedImage, f'{topic}/compressed', self.receive, raw=False)
         self._thread = threading.Thread(target=self._run, name=f'decode {topic}', daemon=True)
         self._thread.start()
-        self._subscription = node.create_subscription(
-            CompressedImage,
-            f'{topic}/compressed',
-            self.receive,
-            qos,
-            callback_group=MutuallyExclusiveCallbackGroup(),
-        )
-
-    def serves(self, needs: list[IngressNeed]) -> bool:
-        """
-        Return whether this subscription can go on for other needs.
-
-        Parameters
-        ----------
-        needs : list of IngressNeed
-            Of everyone who reads the topic now.
-
-        Returns
-        -------
-        bool
-            False if nobody reads it any more, or another profile or transport is due.
-
-        """
-        return (
-            bool(needs)
-            and all(need.compressed for need in needs)
-            and merged_qos(needs) == merged_qos(self.needs)
-        )
 
     def receive(self, message: CompressedImage) -> None:
         """
@@ -117,29 +85,22 @@ class CompressedIngress:
 
     def _run(self) -> None:
         while (item := self._queue.take()) is not None:
-            try:
-                self._pass_on(*item)
-            except (GpuPerceptionError, RuntimeError) as error:
-                self._context.notice(error)
-                self._metrics.fail('invalid', str(error))
-                self._node.get_logger().error(
-                    f'image on {self._topic}/compressed dropped: {error}',
-                    throttle_duration_sec=5.0,
-                )
+            received_s, message = item
+            self._guarded(lambda: self._decode(message, received_s))  # noqa: B023
 
-    def _pass_on(self, received_s: float, message: CompressedImage) -> None:
+    def _decode(self, message: CompressedImage, received_s: float) -> None:
         stamp = message.header.stamp
         header = Header(stamp.sec * NANOSECONDS + stamp.nanosec, message.header.frame_id)
-        frame = self._decoder.frame(
-            header, bytes(message.data), received_s=received_s, metrics=self._metrics
+        self._pass_on(
+            header.stamp_ns,
+            lambda: self._decoder.frame(
+                header, bytes(message.data), received_s=received_s, metrics=self._metrics
+            ),
         )
-        self._metrics.processed(header.stamp_ns)
-        self._channel.publish(frame)
 
     def close(self) -> None:
         """Unsubscribe and end the thread; blocks until it has ended."""
-        self._node.destroy_subscription(self._subscription)
+        super().close()
         self._queue.close()
         self._thread.join()
         self._decoder.close()
-        self._context.metrics.forget(f'ingress {self._topic}')

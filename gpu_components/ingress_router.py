@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from gpu_components.compressed_ingress import CompressedIngress
 from gpu_components.image_ingress import ImageIngress
+from gpu_components.topic_ingress import TopicIngress
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -39,7 +40,7 @@ class IngressRouter:
         self._context = context
         self._lock = threading.Lock()
         self._needs: dict[str, list[IngressNeed]] = {}
-        self._open: dict[str, ImageIngress | CompressedIngress] = {}
+        self._open: dict[str, TopicIngress] = {}
 
     def attach(
         self, topic: str, need: IngressNeed, *, instead_of: IngressNeed | None = None
@@ -96,7 +97,7 @@ class IngressRouter:
                     self._open[topic] = self._opened(topic, needs)
                 self._open[topic].needs = needs
 
-    def _opened(self, topic: str, needs: list[IngressNeed]) -> ImageIngress | CompressedIngress:
+    def _opened(self, topic: str, needs: list[IngressNeed]) -> TopicIngress:
         compressed = all(need.compressed for need in needs)
         kind = CompressedIngress if compressed else ImageIngress
         return kind(self._node, topic, needs, self._context)
