@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-import time
 from typing import Any
 
 from container_process import boxes_of
@@ -18,9 +16,9 @@ from container_process import wait_until
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 import numpy as np
+from picture_viewer import PictureViewer
+from picture_viewer import RELIABLE
 import pytest
-from rclpy.qos import QoSProfile
-from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Classification
 from vision_msgs.msg import Detection2DArray
@@ -29,7 +27,6 @@ pytestmark = pytest.mark.shared
 
 PLUGIN = 'gpu_perception::ImageClassifier'
 NODE = '/image_classifier'
-RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 TOPICS = {
     'classification': Classification,
     'classified_detections': Detection2DArray,
@@ -37,59 +34,15 @@ TOPICS = {
 }
 
 
-class Viewer:
-    """A publisher of pictures and a collector of everything that answers them."""
+class Viewer(PictureViewer):
+    """A camera of a classifier and a collector of its outputs."""
 
     def __init__(self, ros: RosClient, *topics: str) -> None:
-        self.ros = ros
-        self.answers: dict[str, dict[int, Any]] = defaultdict(dict)
-        self._publisher = ros.node.create_publisher(Image, '/input_image', RELIABLE)
-        self._subscriptions = {topic: self._subscribe(topic) for topic in topics}
-        self._stamp = time.time_ns()
-        wait_until(lambda: self._publisher.get_subscription_count() > 0, 'nobody takes pictures')
-        for topic in topics:
-            self.wait_output(topic)
-
-    def _subscribe(self, topic: str) -> Any:
-        return self.ros.node.create_subscription(
-            TOPICS[topic],
-            f'/{topic}',
-            lambda message: self.answers[topic].update({stamp_of(message): message}),
-            RELIABLE,
-        )
-
-    def wait_output(self, topic: str) -> None:
-        """Publish until an output answers: the far side learns of subscriptions a little later."""
-        end = time.monotonic() + 60.0
-        while not self.answers[topic]:
-            assert time.monotonic() < end, f'nothing on {topic}'
-            self.publish(np.zeros((48, 64, 3), np.uint8))
-            time.sleep(0.1)
-
-    def publish(self, pixels: Any, encoding: str = 'bgr8') -> int:
-        """Publish a picture and return its stamp."""
-        self._stamp += 1_000_000
-        self._publisher.publish(picture_message(pixels, encoding, stamp_ns=self._stamp))
-        return self._stamp
-
-    def publish_message(self, message: Image) -> None:
-        """Publish any image message."""
-        self._publisher.publish(message)
-
-    def answer(self, topic: str, stamp: int) -> Any:
-        """Wait for the answer to a picture."""
-        wait_until(lambda: stamp in self.answers[topic], f'no {topic} for {stamp}')
-        return self.answers[topic][stamp]
+        super().__init__(ros, '/input_image', {topic: TOPICS[topic] for topic in topics})
 
     def ask(self, pixels: Any, encoding: str = 'bgr8', topic: str = 'classification') -> Any:
         """Publish a picture and wait for its answer."""
         return self.answer(topic, self.publish(pixels, encoding))
-
-    def close(self) -> None:
-        """Take publisher and subscriptions off the node."""
-        self.ros.node.destroy_publisher(self._publisher)
-        for subscription in self._subscriptions.values():
-            self.ros.node.destroy_subscription(subscription)
 
 
 @pytest.fixture(scope='module')

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 import time
@@ -17,10 +16,11 @@ from container_process import wait_until
 import cv2
 from diagnostic_msgs.msg import DiagnosticArray
 import numpy as np
+from picture_viewer import PictureViewer
+from picture_viewer import RELIABLE
 import pytest
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
-from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image
 from vision_msgs.msg import LabelInfo
 
@@ -28,68 +28,23 @@ pytestmark = pytest.mark.shared
 
 PLUGIN = 'gpu_perception::SemanticSegmenter'
 NODE = '/semantic_segmenter'
-RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 MIN_PIXEL_ACCURACY = 0.86
 MIN_MEAN_IOU = 0.47
 COCO_OF_VOC = (0, 5, 2, 16, 9, 44, 6, 3, 17, 62, 21, 67, 18, 19, 4, 1, 64, 20, 63, 7, 72)
 """COCO's panoptic category of each VOC class; categories of neither are background."""
 
 
-class Viewer:
-    """A publisher of pictures and a collector of the maps that answer them."""
+class Viewer(PictureViewer):
+    """A camera of a segmenter and a collector of its maps."""
 
     def __init__(self, ros: RosClient, *topics: str) -> None:
-        self.ros = ros
-        self.answers: dict[str, dict[int, Image]] = defaultdict(dict)
-        self._publisher = ros.node.create_publisher(Image, '/image_raw', RELIABLE)
-        self._subscriptions = {topic: self._subscribe(topic) for topic in topics}
-        self._stamp = time.time_ns()
-        wait_until(lambda: self._publisher.get_subscription_count() > 0, 'nobody takes pictures')
-        for topic in topics:
-            self.wait_output(topic)
-
-    def _subscribe(self, topic: str) -> Any:
-        return self.ros.node.create_subscription(
-            Image,
-            f'/{topic}',
-            lambda message: self.answers[topic].update({stamp_of(message): message}),
-            RELIABLE,
-        )
-
-    def wait_output(self, topic: str) -> None:
-        """Publish until an output answers: the far side learns of subscriptions a little later."""
-        end = time.monotonic() + 60.0
-        while not self.answers[topic]:
-            assert time.monotonic() < end, f'nothing on {topic}'
-            self.publish(np.zeros((48, 64, 3), np.uint8))
-            time.sleep(0.1)
-
-    def publish(self, pixels: Any, encoding: str = 'bgr8') -> int:
-        """Publish a picture and return its stamp."""
-        self._stamp += 1_000_000
-        self._publisher.publish(picture_message(pixels, encoding, stamp_ns=self._stamp))
-        return self._stamp
-
-    def publish_message(self, message: Image) -> None:
-        """Publish any image message."""
-        self._publisher.publish(message)
-
-    def answer(self, topic: str, stamp: int) -> Image:
-        """Wait for the answer to a picture."""
-        wait_until(lambda: stamp in self.answers[topic], f'no {topic} for {stamp}')
-        return self.answers[topic][stamp]
+        super().__init__(ros, '/image_raw', dict.fromkeys(topics, Image))
 
     def segment(self, pixels: Any, encoding: str = 'bgr8') -> Any:
         """Publish a picture and return its class ids, (H, W)."""
         message = self.answer('gpu_semantic_map', self.publish(pixels, encoding))
         assert message.encoding == 'mono8'
         return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
-
-    def close(self) -> None:
-        """Take publisher and subscriptions off the node."""
-        self.ros.node.destroy_publisher(self._publisher)
-        for subscription in self._subscriptions.values():
-            self.ros.node.destroy_subscription(subscription)
 
 
 @pytest.fixture

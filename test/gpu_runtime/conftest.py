@@ -1,0 +1,42 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the tests of the image operations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from image_ops_bench import Apply
+from image_ops_bench import Pixels
+from image_ops_bench import read
+import pytest
+
+from gpu_runtime.camera_model import CameraModel
+from gpu_runtime.gpu_context import GpuContext
+from gpu_runtime.image_ops import ImageChain
+from gpu_runtime.image_ops import parse_operations
+from gpu_runtime.image_ops import Picture
+
+
+@pytest.fixture(scope='module')
+def context() -> Iterator[GpuContext]:
+    """Own a device."""
+    context = GpuContext('cpu')
+    yield context
+    assert context.close() == []
+
+
+@pytest.fixture
+def apply(context: GpuContext) -> Apply:
+    """Run a chain on a picture and return the resulting picture."""
+
+    def run(
+        pixels: Pixels, *texts: str, encoding: str = '', camera: CameraModel | None = None
+    ) -> Picture:
+        chain = ImageChain(parse_operations(texts), context)
+        try:
+            return chain(read(context, pixels, encoding, camera))
+        finally:
+            chain.close()
+
+    return run
