@@ -124,6 +124,7 @@ class CudaGraphModel:
             if recording is not None:
                 recording.graph.reset()
         self._recordings.clear()
+        self._forward.close()
         self._forward = None
 
     def _open(self) -> Forward:

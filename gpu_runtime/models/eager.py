@@ -66,5 +66,7 @@ class EagerModel:
         return self._forward(*inputs)
 
     def close(self) -> None:
-        """Drop the weights; torch's allocator keeps the memory until it is trimmed."""
-        self._forward = None
+        """Free the weights; torch's allocator keeps the memory until it is trimmed."""
+        forward, self._forward = self._forward, None
+        if forward is not None:
+            forward.close()

@@ -59,6 +59,16 @@ class Forward:
             outputs = self.module(*(self._cast(tensor, self.dtype) for tensor in inputs))
             return tuple(self._cast(tensor, torch.float32) for tensor in _flatten(outputs))
 
+    def close(self) -> None:
+        """Free the weights now; blocks until the device has finished with them."""
+        weights = [*self.module.parameters(), *self.module.buffers()]
+        for device in {tensor.device for tensor in weights if tensor.is_cuda}:
+            torch.cuda.synchronize(device)
+        # Traced networks refer to themselves: dropped, they would keep their memory until the
+        # garbage collector comes by.
+        with contextlib.suppress(RuntimeError):  # a scripted module that cannot be moved
+            self.module.to('meta')
+
     def _precision(self) -> contextlib.AbstractContextManager[object]:
         if self.autocast:
             return torch.autocast('cuda', dtype=torch.float16)

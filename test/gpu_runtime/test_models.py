@@ -215,3 +215,10 @@ def test_centerface_equals_opencv_at_another_size() -> None:
     expected = network.forward(['537', '538', '539', '540'])
     for got, want in zip(outputs, expected, strict=True):
         np.testing.assert_allclose(got.numpy(), want, atol=1e-4)
+
+
+def test_a_closed_model_has_let_its_weights_go() -> None:
+    module = torch.nn.Linear(8, 8)
+    model = EagerModel(Forward(module))
+    model.close()
+    assert all(weight.is_meta for weight in module.parameters())
