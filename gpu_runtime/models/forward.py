@@ -60,7 +60,7 @@ class Forward:
             return tuple(self._cast(tensor, torch.float32) for tensor in _flatten(outputs))
 
     def close(self) -> None:
-        """Free the weights now; blocks until the device has finished with them."""
+        """Free the module's weights now; blocks until the device has finished with them."""
         weights = [*self.module.parameters(), *self.module.buffers()]
         for device in {tensor.device for tensor in weights if tensor.is_cuda}:
             torch.cuda.synchronize(device)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
+import copy
 from pathlib import Path
 import threading
 
@@ -121,11 +122,13 @@ def test_threads_capture_while_others_allocate(gpu: torch.device) -> None:
 
     def capture(width: int) -> None:
         try:
-            forward = Forward(network(gpu, width))
+            module = network(gpu, width)
             start.wait()
             for size in range(16, 24):
+                forward = Forward(copy.deepcopy(module))  # a closed model has freed its own
                 model = CudaGraphModel(forward, gpu, lock)
-                x = torch.rand(1, 3, size, size, device=gpu)
+                # Not random: torch's generator of a device refuses while another thread captures.
+                x = torch.linspace(0, 1, 3 * size * size, device=gpu).reshape(1, 3, size, size)
                 model.prepare((x,))
                 assert model.captured == 1
                 torch.testing.assert_close(model(x)[0], forward(x)[0])
