@@ -174,13 +174,25 @@ class CudaGraphModel:
             for _ in range(_WARM_UP_RUNS):
                 forward(*static)
             stream.synchronize()
-            graph.capture_begin(capture_error_mode='thread_local')
+            pool = torch.cuda.graph_pool_handle()
+            graph.capture_begin(pool, capture_error_mode='thread_local')
             try:
                 outputs = forward(*static)
-            except RuntimeError:
-                with contextlib.suppress(RuntimeError):  # the first error is the one that tells
-                    graph.capture_end()
+                graph.capture_end()
+            except BaseException:
+                _abandon(graph, pool)
                 raise
-            graph.capture_end()
         torch.cuda.current_stream(self._device).wait_stream(stream)
         return _Recording(graph, static, outputs)
+
+
+def _abandon(graph: torch.cuda.CUDAGraph, pool: tuple[int, int]) -> None:
+    """End a capture that failed, for the driver and for torch's allocator; never raises."""
+    try:
+        graph.capture_end()
+    except RuntimeError:
+        # torch has left its allocator recording. From then on the destructor of any memory pool
+        # would end the process (captures_underway, c10/cuda/CUDACachingAllocator.cpp).
+        with contextlib.suppress(RuntimeError):  # it had ended before the failure
+            torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)
+            torch._C._cuda_releasePool(torch.cuda.current_device(), pool)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import contextlib
 import copy
 from pathlib import Path
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -288,3 +290,34 @@ def test_detection_transformer_is_captured_and_equals_the_cpu(
         inputs = (torch.rand(1, 3, 416, 416).to(device), *preset.example_inputs(device)[1:])
         found.append(model(*inputs)[2][0, :5].cpu())
     torch.testing.assert_close(found[0], found[1], atol=2e-2, rtol=0)
+
+
+def test_a_failed_capture_does_not_end_the_process_later(gpu: torch.device) -> None:
+    """In a process of its own: dropping a memory pool afterwards would abort it."""
+    program = """
+import threading
+import torch
+from gpu_runtime.device_budget import DeviceBudget
+from gpu_runtime.models import CudaGraphModel
+from gpu_runtime.models import Forward
+
+
+class Waits(torch.nn.Module):
+    def forward(self, x):
+        torch.cuda.synchronize()
+        return x + 1
+
+
+device = torch.device('cuda', 0)
+budget = DeviceBudget(device)
+account = budget.open('a')
+with account.use():
+    model = CudaGraphModel(Forward(Waits()), device, threading.Lock())
+    model.prepare((torch.ones(4, device=device),))
+assert model.captured == 0
+budget.close_account(account)
+torch.cuda.MemPool()
+print('alive')
+"""
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert done.stdout.strip() == 'alive', done.stderr

@@ -20,6 +20,7 @@ import torch
 
 from gpu_runtime.errors import LifecycleError
 from gpu_runtime.errors import ModelError
+from gpu_runtime.models import cuda_graph
 from gpu_runtime.models import EagerModel
 from gpu_runtime.models import Forward
 from gpu_runtime.models import load_model
@@ -222,3 +223,30 @@ def test_a_closed_model_has_let_its_weights_go() -> None:
     model = EagerModel(Forward(module))
     model.close()
     assert all(weight.is_meta for weight in module.parameters())
+
+
+@pytest.mark.parametrize('ended', [False, True])
+def test_a_failed_capture_ends_in_the_allocator_too(
+    monkeypatch: pytest.MonkeyPatch, ended: bool
+) -> None:
+    calls: list[tuple[str, int, tuple[int, int]]] = []
+
+    def end(device: int, pool: tuple[int, int]) -> None:
+        if ended:
+            raise RuntimeError('not currently recording')
+        calls.append(('end', device, pool))
+
+    class Graph:
+        def capture_end(self) -> None:
+            raise RuntimeError('operation failed due to a previous error during capture')
+
+    monkeypatch.setattr(torch.cuda, 'current_device', lambda: 3)
+    monkeypatch.setattr(torch._C, '_cuda_endAllocateToPool', end, raising=False)
+    monkeypatch.setattr(
+        torch._C,
+        '_cuda_releasePool',
+        lambda device, pool: calls.append(('release', device, pool)),
+        raising=False,
+    )
+    cuda_graph._abandon(Graph(), (0, 7))  # type: ignore[arg-type]
+    assert calls == ([] if ended else [('end', 3, (0, 7)), ('release', 3, (0, 7))])
