@@ -79,7 +79,6 @@ class Container(Node):
         self._next_id = 1
         self._components: dict[int, ComponentNode] = {}
         self._requests: dict[int, LoadNode.Request] = {}
-        self._starting: list[threading.Thread] = []
         self._params = ParameterStore(self, ContainerParameters).current
         if self._params.torch_threads > 0:
             torch.set_num_threads(self._params.torch_threads)
@@ -196,9 +195,7 @@ class Container(Node):
 
     def _autostart(self, node: ComponentNode) -> None:
         name = f'start {node.get_fully_qualified_name()}'
-        thread = threading.Thread(target=node.autostart, name=name, daemon=True)
-        self._starting = [t for t in self._starting if t.is_alive()] + [thread]
-        thread.start()
+        threading.Thread(target=node.autostart, name=name, daemon=True).start()
 
     def unload(self, unique_id: int) -> UnloadNode.Response:
         """
