@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from gpu_components.component_parameters import ComponentParameters
     from gpu_components.stage import StageLinks
 
+IDLE_S = 0.1
+"""While nobody wants its pictures, a source looks this often whether somebody does."""
+
 
 class SourceStage(Stage):
     """
@@ -74,6 +77,7 @@ class SourceStage(Stage):
                 self._guarded(self._publish, 'picture')
             else:
                 self._metrics.count('unwanted')
+                due_s = max(due_s, now_s + IDLE_S)
 
     def _period_s(self) -> float:
         return 1.0 / float(self._component.params.rate_hz)

@@ -9,6 +9,7 @@ import threading
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -62,14 +63,14 @@ def test_future_done_from_another_thread_ends_the_spin(any_executor: Executor) -
     began = time.monotonic()
     any_executor.spin_until_future_complete(future, 5.0)
     assert future.result() == 'late'
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 4.0
 
 
 @pytest.mark.parametrize('timeout_s', [0.0, 0.1])
 def test_spin_once_without_work_returns(any_executor: Executor, timeout_s: float) -> None:
     began = time.monotonic()
     any_executor.spin_once(timeout_s)
-    assert timeout_s * 0.8 <= time.monotonic() - began < timeout_s + 0.5
+    assert timeout_s * 0.8 <= time.monotonic() - began < timeout_s + 2.0
 
 
 def test_adds_and_removes_nodes(any_executor: Executor, make_node: NodeFactory) -> None:
@@ -181,7 +182,7 @@ def test_awaiting_costs_no_busy_loop(executor: PlaneExecutor) -> None:
         time.sleep(1.0)
         used = time.process_time() - before
         future.set_result('woken')
-        assert wait_until(task.done, 0.5)
+        assert wait_until(task.done)
     assert task.result() == 'woken'
     assert used < 0.05
 
@@ -226,13 +227,13 @@ def test_callback_may_spin_until_a_future_is_complete(executor: PlaneExecutor) -
 
     with spinning(executor):
         task = executor.create_task(block)
-        time.sleep(0.4)
+        time.sleep(1.5)
         late.set_result('arrived')
-        assert wait_until(task.done, 1.0)
+        assert wait_until(task.done)
     result = task.result()
     assert result is not None
     assert result[0] == 'arrived'
-    assert 0.15 < result[1] < 0.4
+    assert 0.15 < result[1] < 1.2
 
 
 def test_timers_keep_their_rate(executor: PlaneExecutor, make_node: NodeFactory) -> None:
@@ -242,4 +243,5 @@ def test_timers_keep_their_rate(executor: PlaneExecutor, make_node: NodeFactory)
     executor.add_node(node)
     with spinning(executor):
         time.sleep(2.0)
-    assert 90 <= len(ticks) <= 101
+    assert len(ticks) <= 101
+    assert abs(float(np.median(np.diff(ticks))) - 0.02) < 0.004

@@ -33,10 +33,11 @@ def test_slow_callbacks_do_not_delay_other_nodes_parameters(
 ) -> None:
     """More slow callbacks than there are threads, as when a container configures all at once."""
     started: list[str] = []
+    loaded = threading.Event()
 
     def load_a_model() -> None:
         started.append(threading.current_thread().name)
-        time.sleep(2.0)
+        loaded.wait(30.0)
 
     for index in range(5):
         slow = make_node(f'slow_{index}')
@@ -50,42 +51,41 @@ def test_slow_callbacks_do_not_delay_other_nodes_parameters(
     other.add_node(asker)
     with spinning(other), spinning(executor):
         assert wait_until(lambda: len(started) >= 4)
-        assert call(asker, *parameters_of('quick')) < 0.5
+        call(asker, *parameters_of('quick'))
         value = Parameter('gain', value=2.5).to_parameter_msg()
         request = SetParameters.Request(parameters=[value])
-        assert call(asker, SetParameters, '/quick/set_parameters', request) < 0.5
+        call(asker, SetParameters, '/quick/set_parameters', request)
         assert len(started) <= 5  # the slow ones were still in their first callback
+        loaded.set()
     assert quick.get_parameter('gain').value == 2.5
 
 
 def test_parameters_answer_a_second_process(
     executor: PlaneExecutor, make_node: NodeFactory
 ) -> None:
+    started: list[bool] = []
+    loaded = threading.Event()
     slow, quick = make_node('busy'), make_node('quick')
     quick.declare_parameter('gain', 1.0)
-    slow.create_timer(0.01, lambda: time.sleep(2.0))
+    slow.create_timer(0.01, lambda: started.append(loaded.wait(30.0)))
     executor.add_node(slow)
     executor.add_node(quick)
     script = """
-        import time, rclpy
+        import rclpy
         from rcl_interfaces.srv import GetParameters
         rclpy.init()
         node = rclpy.create_node('second_process')
         client = node.create_client(GetParameters, '/quick/get_parameters')
         assert client.wait_for_service(10.0)
-        worst = 0.0
         for _ in range(10):
-            began = time.monotonic()
             future = client.call_async(GetParameters.Request(names=['gain']))
             rclpy.spin_until_future_complete(node, future, timeout_sec=5.0)
             assert future.result().values[0].double_value == 1.0
-            worst = max(worst, time.monotonic() - began)
-        print(worst)
     """
     with spinning(executor), child(script) as process:
-        out, _ = process.communicate(timeout=30.0)
-    assert process.returncode == 0
-    assert float(out) < 0.5
+        assert process.wait(30.0) == 0
+        assert not started  # the slow callback has not come to its end
+        loaded.set()
 
 
 CAMERA = """
@@ -93,7 +93,7 @@ CAMERA = """
     from sensor_msgs.msg import Image
     rclpy.init()
     node = rclpy.create_node('camera')
-    publisher = node.create_publisher(Image, 'image', 10)
+    publisher = node.create_publisher(Image, 'image', 150)
     message = Image(height=480, width=640, step=1920, encoding='rgb8')
     message.data = array.array('B', bytes(640 * 480 * 3))
     while not publisher.get_subscription_count():
@@ -105,7 +105,7 @@ CAMERA = """
         publisher.publish(message)
         due += 0.02
         time.sleep(max(0.0, due - time.monotonic()))
-    time.sleep(1.0)
+    publisher.wait_for_all_acked(rclpy.duration.Duration(seconds=20.0))
 """
 
 
@@ -129,14 +129,15 @@ def test_ingress_receives_50_hz_images_beside_eight_nodes(
         node.create_timer(0.1, tick)
         executor.add_node(node)
     ingress = make_node('ingress')
-    ingress.create_subscription(Image, 'image', on_image, 10, raw=True)
+    ingress.create_subscription(Image, 'image', on_image, 150, raw=True)
     assert executor.add_ingress_node(ingress)
     assert not executor.add_ingress_node(ingress)
     with spinning(executor), child(CAMERA) as camera:
         assert camera.wait(30.0) == 0
-    assert len(received) == len(set(received))  # each message once
-    assert len(received) >= 147
-    assert received == sorted(received)
+        # Queues as long as the test: what is missing was lost by the executor, not by a machine
+        # that stood still for the length of a queue.
+        assert wait_until(lambda: len(received) >= 150)
+    assert received == list(range(150))  # each message once, in order
     assert threads == {'ingress'}
     assert min(ticks) >= 20
 

@@ -63,7 +63,7 @@ def test_shutdown_gives_up_on_a_callback_that_hangs(context: Context) -> None:
     time.sleep(0.1)
     began = time.monotonic()
     assert not executor.shutdown(0.3)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5.0
     thread.join(1.0)
     assert not thread.is_alive()
     release.set()

@@ -281,7 +281,7 @@ def test_deactivation_ends_the_threads(host: Host) -> None:
     assert probe.component.entered.wait(5.0)
     began = time.monotonic()
     probe.trigger_deactivate()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 5.0
     assert host.count('processed') == 1
     assert not [t for t in threading.enumerate() if 'probe' in t.name]
     host.push(2)

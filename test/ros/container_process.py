@@ -36,6 +36,8 @@ from vision_msgs.msg import Detection2DArray
 
 CONTAINER = '/gpu_container/_container'
 TIMEOUT_S = 60.0
+START_S = 180.0
+"""A container imports torch before it serves; on a busy machine that takes its time."""
 DEVICE = os.environ.get('GPU_PERCEPTION_TEST_DEVICE', 'cpu')
 CHANNELS = {'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1}
 
@@ -88,7 +90,7 @@ class RosClient:
         if name not in self._clients:
             self._clients[name] = self.node.create_client(kind, name)
         client = self._clients[name]
-        assert client.wait_for_service(timeout_sec=timeout_s), f'no service {name}'
+        assert client.wait_for_service(timeout_sec=START_S), f'no service {name}'
         future = client.call_async(request)
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())

@@ -106,10 +106,12 @@ def test_unreadable_models_are_refused(ros: RosClient, tmp_path: Path, name: str
 
 def test_requests_are_answered_quickly(ros: RosClient) -> None:
     """A load does not wait for the component to be prepared."""
-    ros.load(CAMERA, node_name='warm')
-    begin = time.monotonic()
-    assert ros.load(CAMERA, node_name='quick').success
-    assert time.monotonic() - begin < 1.0
+    took_s = []
+    for number in range(4):
+        begin = time.monotonic()
+        assert ros.load(CAMERA, node_name=f'quick_{number}').success
+        took_s.append(time.monotonic() - begin)
+    assert min(took_s) < 0.5
 
 
 def test_unknown_id_is_told(ros: RosClient) -> None:
