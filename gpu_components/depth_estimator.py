@@ -23,13 +23,15 @@ from gpu_runtime.depth import CameraRays
 from gpu_runtime.depth import COLORMAPS
 from gpu_runtime.depth import depth_input
 from gpu_runtime.depth import DEPTH_KINDS
+from gpu_runtime.depth import depth_traits
 from gpu_runtime.depth import DepthColors
 from gpu_runtime.depth import DepthConversion
 from gpu_runtime.depth import DepthNetwork
 from gpu_runtime.depth import millimetres
 from gpu_runtime.depth import organised_points
-from gpu_runtime.depth.depth_conversion import DepthKind
-from gpu_runtime.errors import ModelError
+from gpu_runtime.depth.depth_traits import AUTO
+from gpu_runtime.depth.depth_traits import AutoDepthKind
+from gpu_runtime.depth.depth_traits import AutoDepthNormalization
 from gpu_runtime.errors import ParameterError
 from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.fit import Fit
@@ -40,7 +42,7 @@ from gpu_runtime.models import ModelSource
 from gpu_runtime.models import PRECISIONS
 from gpu_runtime.models.factory import Backend
 from gpu_runtime.models.factory import Precision
-from gpu_runtime.normalization import Normalization
+from gpu_runtime.models.published_model import MIDAS_SMALL
 from gpu_runtime.normalization import NORMALIZATIONS
 
 if TYPE_CHECKING:
@@ -49,16 +51,16 @@ if TYPE_CHECKING:
     from gpu_components.output import Results
     from gpu_runtime.affine_map import AffineMap
     from gpu_runtime.camera_model import CameraModel
+    from gpu_runtime.depth.depth_conversion import DepthKind
     from gpu_runtime.frame import Frame
     from gpu_runtime.gpu_context import GpuContext
     from gpu_runtime.stream import Stream
     from gpu_runtime.tensor_spec import TensorSpec
 
-NO_MODEL = (
-    'no depth network is set, and none comes with torchvision; expected a model file: set the '
-    'parameter model to an .onnx or .pt2 file, such as Depth Anything V2 Small (Apache-2.0, '
-    'onnx/model.onnx of https://huggingface.co/onnx-community/depth-anything-v2-small) with '
-    'kind:=inverse, or one of metric depth; any folder will do'
+NOT_METRES = (
+    '%s tells nearer from farther, not metres: its depth has no unit until scale and shift are '
+    'set after a few known distances (1/z = scale * value + shift); for metres set model to a '
+    'network of metric depth'
 )
 
 
@@ -67,7 +69,10 @@ class DepthEstimatorParameters(ComponentParameters):
     """Parameters of :class:`DepthEstimator`."""
 
     model: str = parameter(
-        '', 'Model file (.onnx, .pt2, .pt) by path or package:// name; required.', prepares=True
+        MIDAS_SMALL.name,
+        'Published network, fetched on first use, or a model file (.onnx, .pt2, .pt) by path or '
+        'package:// name.',
+        prepares=True,
     )
     backend: Backend = parameter('auto', 'What runs the network.', choices=BACKENDS, prepares=True)
     precision: Precision = parameter(
@@ -88,23 +93,28 @@ class DepthEstimatorParameters(ComponentParameters):
     input_channels: str = parameter(
         'rgb', 'Order of the input channels.', choices=('rgb', 'bgr'), prepares=True
     )
-    normalization: Normalization = parameter(
-        'imagenet',
+    normalization: AutoDepthNormalization = parameter(
+        AUTO,
         'Values of the input: unit 0 to 1, imagenet mean and deviation, symmetric -1 to 1, '
-        'bytes 0 to 255.',
-        choices=NORMALIZATIONS,
+        "bytes 0 to 255; auto takes a published network's own, for files imagenet.",
+        choices=(AUTO, *NORMALIZATIONS),
         prepares=True,
     )
     output_index: int = parameter(
         0, 'Which output of the network is the depth.', ge=0, le=100, prepares=True
     )
-    kind: DepthKind = parameter(
-        'metric',
+    kind: AutoDepthKind = parameter(
+        AUTO,
         'What the network gives: metric (scale * value + shift), relative (the same, after '
-        'stretching each picture to 0 to 1), inverse (1 / (scale * value + shift)).',
-        choices=DEPTH_KINDS,
+        'stretching each picture to 0 to 1), inverse (1 / (scale * value + shift)); auto takes '
+        "a published network's own, for files metric.",
+        choices=(AUTO, *DEPTH_KINDS),
     )
-    scale: float = parameter(1.0, 'Factor on the values of the network.', unit='m (inverse: 1/m)')
+    scale: float = parameter(
+        0.0,
+        "Factor on the values of the network; 0 takes a published network's own, for files 1.",
+        unit='m (inverse: 1/m)',
+    )
     shift: float = parameter(0.0, 'Added after the factor.', unit='m (inverse: 1/m)')
     min_depth_m: float = parameter(
         0.1, 'Smallest valid depth; NaN below.', unit='m', ge=0.0, le=1e5
@@ -169,20 +179,16 @@ class DepthEstimator(Component[DepthEstimatorParameters, DepthNetwork]):
             The values to check.
 
         """
-        if not params.model:
-            raise ModelError(NO_MODEL)
         if params.min_depth_m >= params.max_depth_m:
             raise ParameterError(
                 f'min_depth_m {params.min_depth_m} is not below max_depth_m {params.max_depth_m}'
             )
-        if params.scale == 0.0:
-            raise ParameterError('scale is 0; expected another number: every depth would be shift')
         if 0.0 < params.color_far_m <= params.color_near_m:
             raise ParameterError(
                 f'color_far_m {params.color_far_m} is not above color_near_m '
                 f'{params.color_near_m}; set it to 0 for the range of each picture'
             )
-        if params.model_focal_px and params.kind == 'relative':
+        if params.model_focal_px and _kind(params) == 'relative':
             raise ParameterError(
                 f'model_focal_px {params.model_focal_px}: relative depth has no focal length; '
                 'set it to 0, or kind to metric or inverse'
@@ -207,6 +213,8 @@ class DepthEstimator(Component[DepthEstimatorParameters, DepthNetwork]):
 
         """
         source = ModelSource.parse(resolve_path(params.model))
+        if not depth_traits(params.model).calibrated and params.scale == 0.0:
+            self.log.warning(NOT_METRES % params.model)
         model = load_model(
             source,
             device=self.context.device,
@@ -259,8 +267,8 @@ class DepthEstimator(Component[DepthEstimatorParameters, DepthNetwork]):
 
     def _conversion(self) -> DepthConversion:
         return DepthConversion(
-            self.params.kind,
-            self.params.scale,
+            _kind(self.params),
+            self.params.scale or depth_traits(self.params.model).scale,
             self.params.shift,
             self.params.min_depth_m,
             self.params.max_depth_m,
@@ -305,6 +313,10 @@ class DepthEstimator(Component[DepthEstimatorParameters, DepthNetwork]):
         return self.context.derived_frame(frame, layout, pixels, stream)
 
 
+def _kind(params: DepthEstimatorParameters) -> DepthKind:
+    return depth_traits(params.model).kind if params.kind == AUTO else params.kind
+
+
 def _spec(params: DepthEstimatorParameters, source: ModelSource) -> TensorSpec:
     if bool(params.input_width) != bool(params.input_height):
         raise ParameterError(
@@ -315,6 +327,10 @@ def _spec(params: DepthEstimatorParameters, source: ModelSource) -> TensorSpec:
         (params.input_width, params.input_height) if params.input_width else None,
         fit=Fit(params.input_fit),
         channels=params.input_channels,
-        normalization=params.normalization,
+        normalization=(
+            depth_traits(params.model).normalization
+            if params.normalization == AUTO
+            else params.normalization
+        ),
         precision=params.precision,
     )

@@ -16,6 +16,7 @@ from torchvision.models import WeightsEnum
 from gpu_components.resources import resolve_path
 from gpu_runtime.errors import ModelError
 from gpu_runtime.errors import ParameterError
+from gpu_runtime.models import PUBLISHED
 from gpu_runtime.models.weights_download import is_intact
 
 TASKS = {
@@ -43,7 +44,7 @@ class KnownModel:
     weights : str
         Value of the parameter ``weights``.
     task : str
-        One of :data:`TASKS`.
+        One of :data:`TASKS`, or ``'depth'``.
     licence : str
         Under which the weights are published.
     trained_on : str
@@ -89,7 +90,7 @@ def known_models() -> list[KnownModel]:
         By task, then by name.
 
     """
-    return [*_packaged(), *(m for task in TASKS for m in _torchvision(task))]
+    return [*_packaged(), *_published(), *(m for task in TASKS for m in _torchvision(task))]
 
 
 def find_model(name: str) -> KnownModel:
@@ -119,6 +120,22 @@ def find_model(name: str) -> KnownModel:
         hint = f'did you mean {" or ".join(close)}?' if close else 'see `gpu_perception models`'
         raise ModelError(f'no model {name!r} is known; {hint}')
     return found
+
+
+def _published() -> Iterator[KnownModel]:
+    """Yield what others publish as one file."""
+    for model in PUBLISHED.values():
+        yield KnownModel(
+            model=model.name,
+            weights='DEFAULT',
+            task=model.task,
+            licence=model.licence,
+            trained_on='',
+            source=model.publisher,
+            nbytes=model.nbytes,
+            url=model.url,
+            path=model.path,
+        )
 
 
 def _torchvision(task: str) -> Iterator[KnownModel]:

@@ -12,6 +12,8 @@ from gpu_runtime.depth.depth_conversion import DepthConversion
 from gpu_runtime.depth.depth_conversion import millimetres
 from gpu_runtime.depth.depth_input import depth_input
 from gpu_runtime.depth.depth_network import DepthNetwork
+from gpu_runtime.depth.depth_traits import depth_traits
+from gpu_runtime.depth.depth_traits import DepthTraits
 from gpu_runtime.depth.organised_points import organised_points
 from gpu_runtime.depth.organised_points import POINT_NBYTES
 
@@ -23,7 +25,9 @@ __all__ = [
     'DepthColors',
     'DepthConversion',
     'DepthNetwork',
+    'DepthTraits',
     'depth_input',
+    'depth_traits',
     'millimetres',
     'organised_points',
 ]

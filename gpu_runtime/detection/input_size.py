@@ -63,6 +63,8 @@ def input_wh(
 
 
 def _stated_wh(source: ModelSource) -> tuple[int, int] | None:
+    if source.published is not None:
+        return source.published.input_wh
     signature = source.signature
     if signature is None:
         return None

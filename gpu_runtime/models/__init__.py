@@ -13,17 +13,21 @@ from gpu_runtime.models.forward import Forward
 from gpu_runtime.models.model import Model
 from gpu_runtime.models.model_source import ModelSource
 from gpu_runtime.models.onnx_signature import OnnxSignature
+from gpu_runtime.models.published_model import PUBLISHED
+from gpu_runtime.models.published_model import PublishedModel
 from gpu_runtime.models.source_kind import SourceKind
 
 __all__ = [
     'BACKENDS',
     'PRECISIONS',
+    'PUBLISHED',
     'CudaGraphModel',
     'EagerModel',
     'Forward',
     'Model',
     'ModelSource',
     'OnnxSignature',
+    'PublishedModel',
     'SourceKind',
     'load_model',
 ]

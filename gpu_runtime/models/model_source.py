@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from gpu_runtime.errors import ModelError
 from gpu_runtime.models.onnx_signature import OnnxSignature
+from gpu_runtime.models.published_model import PUBLISHED
+from gpu_runtime.models.published_model import PublishedModel
 from gpu_runtime.models.source_kind import SourceKind
 
 if TYPE_CHECKING:
@@ -39,11 +41,14 @@ class ModelSource:
         What it is.
     name : str
         torchvision's name of it, or the path of the file.
+    published : PublishedModel, optional
+        Where the file comes from if it is not there.
 
     """
 
     kind: SourceKind
     name: str
+    published: PublishedModel | None = None
 
     @classmethod
     def parse(cls, text: str) -> ModelSource:
@@ -53,7 +58,8 @@ class ModelSource:
         Parameters
         ----------
         text : str
-            ``torchvision/<name>`` or a path ending in .onnx, .pt2, .pt, .ts or .torchscript.
+            ``torchvision/<name>``, the name of a :class:`PublishedModel`, or a path ending in
+            .onnx, .pt2, .pt, .ts or .torchscript.
 
         Returns
         -------
@@ -73,6 +79,9 @@ class ModelSource:
         """
         if text.startswith(_PREFIX):
             return cls(SourceKind.TORCHVISION, text.removeprefix(_PREFIX))
+        if (published := PUBLISHED.get(text)) is not None:
+            path = published.path
+            return cls(_KINDS[path.suffix], str(path), published)
         suffix = Path(text).suffix.lower()
         if suffix in _WEIGHTS_ONLY:
             raise ModelError(
@@ -81,15 +90,15 @@ class ModelSource:
             )
         if suffix not in _KINDS:
             raise ModelError(
-                f'model {text!r} is of no known kind; expected torchvision/<name> or a file '
-                f'ending in {", ".join(_KINDS)}'
+                f'model {text!r} is of no known kind; expected torchvision/<name>, '
+                f'{", ".join(PUBLISHED)}, or a file ending in {", ".join(_KINDS)}'
             )
         return cls(_KINDS[suffix], str(Path(text).expanduser()))
 
     @cached_property
     def signature(self) -> OnnxSignature | None:
-        """Names and shapes of an ONNX file's inputs and outputs; None for other kinds."""
-        if self.kind is not SourceKind.ONNX:
+        """Names and shapes of an ONNX file's inputs and outputs; None if not known yet."""
+        if self.kind is not SourceKind.ONNX or self._awaited:
             return None
         return OnnxSignature.read(self._file())
 
@@ -116,12 +125,14 @@ class ModelSource:
         if self.kind is SourceKind.TORCHVISION:
             check_torchvision(self.name, weights)
             return
-        path = self._file()
+        path = Path(self.name) if self._awaited else self._file()
         if weights not in ('', 'DEFAULT'):
             raise ModelError(
                 f'weights {weights!r} cannot be applied to {path}, which has its own; expected '
                 "weights 'DEFAULT' with a model file, or torchvision/<name> as model"
             )
+        if self._awaited:
+            return
         if self.kind is SourceKind.ONNX:
             _ = self.signature
         elif self.kind is SourceKind.EXPORTED:
@@ -152,7 +163,8 @@ class ModelSource:
         Returns
         -------
         torch.nn.Module
-            Ready for inference, without gradients.  Blocks for seconds.
+            Ready for inference, without gradients.  Blocks for seconds, and while a published
+            file is downloaded.
 
         Raises
         ------
@@ -171,6 +183,8 @@ class ModelSource:
         from gpu_runtime.models.onnx_source import load_onnx
         from gpu_runtime.models.torchvision_source import load_torchvision
 
+        if self.published is not None:
+            self.published.require()
         if self.kind is SourceKind.TORCHVISION:
             return load_torchvision(self.name, weights)
         if self.kind is SourceKind.ONNX:
@@ -178,6 +192,11 @@ class ModelSource:
         if self.kind is SourceKind.EXPORTED:
             return torch_archive.load_export(self._file(), device)
         return torch_archive.load_torchscript(self._file(), device)
+
+    @property
+    def _awaited(self) -> bool:
+        """Whether the file is published, and not here yet."""
+        return self.published is not None and not Path(self.name).is_file()
 
     def _file(self) -> Path:
         path = Path(self.name).absolute()

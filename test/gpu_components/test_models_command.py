@@ -6,13 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import hashlib
-from http.server import SimpleHTTPRequestHandler
-from http.server import ThreadingHTTPServer
 import io
 import json
 from pathlib import Path
-import threading
 
+from file_server import served
 import pytest
 from rich.console import Console
 
@@ -31,11 +29,6 @@ DATA = bytes(range(256)) * 10_000
 DIGITS = hashlib.sha256(DATA).hexdigest()[:8]
 
 
-class _Silent(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     """Serve a good file, one whose name lies, and one without hash."""
@@ -43,15 +36,8 @@ def server(tmp_path: Path) -> Iterator[str]:
     folder.mkdir()
     for name in (f'good-{DIGITS}.pth', 'bad-00000000.pth', 'plain.bin'):
         (folder / name).write_bytes(DATA)
-    http = ThreadingHTTPServer(
-        ('127.0.0.1', 0), lambda *args: _Silent(*args, directory=str(folder))
-    )
-    thread = threading.Thread(target=http.serve_forever, daemon=True)
-    thread.start()
-    yield f'http://127.0.0.1:{http.server_address[1]}'
-    http.shutdown()
-    thread.join()
-    http.server_close()
+    with served(folder) as (address, _):
+        yield address
 
 
 @pytest.fixture
@@ -108,7 +94,8 @@ def test_every_known_model_can_be_used_by_its_name() -> None:
     """What is listed passes the check that a load request makes."""
     models = known_models()
     assert len({model.model for model in models}) == len(models)
-    assert {'detection', 'segmentation', 'classification'} == {model.task for model in models}
+    tasks = {'detection', 'segmentation', 'classification', 'depth'}
+    assert {model.task for model in models} == tasks
     for model in models:
         if model.url:
             ModelSource.parse(model.model).inspect(weights=model.weights)
