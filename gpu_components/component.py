@@ -10,12 +10,16 @@ A subclass names its parameters, inputs and outputs as class data and writes thr
   thread and may block; while it runs, frames go on with what was prepared before;
 * ``compute(frame, stream)``: enqueues one frame's work and returns.  Runs on the stage's own
   thread with ``stream`` bound; ``self.params`` and ``self.prepared`` do not change meanwhile.
+
+A component that serves several cameras at once also says which (``cameras``), how many frames go
+together (``batch``) and writes ``compute_batch``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import re
 from types import MappingProxyType
 from typing import Any
@@ -120,6 +124,41 @@ class Component(Generic[P, S]):
         """
         return self.inputs[0]
 
+    def cameras(self, params: P) -> tuple[str, ...]:
+        """
+        Return the cameras to serve; each has inputs and outputs of its own.
+
+        Parameters
+        ----------
+        params : ComponentParameters
+            Those it is configured with.
+
+        Returns
+        -------
+        tuple of str
+            Names put before its topics, ``front/input_image``; ``('',)`` for one camera whose
+            topics have their plain names.
+
+        """
+        return ('',)
+
+    def batch(self, params: P) -> tuple[int, float]:
+        """
+        Return how many frames :meth:`compute_batch` takes together, and how long they may wait.
+
+        Parameters
+        ----------
+        params : ComponentParameters
+            The present ones; asked before every batch.
+
+        Returns
+        -------
+        tuple
+            Frames at most, and seconds that the first waits for the others.
+
+        """
+        return 1, 0.0
+
     def timer_period_s(self, params: P) -> float:
         """
         Return how often :meth:`on_timer` is called while active.
@@ -197,6 +236,25 @@ class Component(Generic[P, S]):
 
         """
         raise NotImplementedError
+
+    def compute_batch(self, frames: Sequence[Frame], stream: Stream) -> Sequence[Results]:
+        """
+        Enqueue the work of several frames.
+
+        Parameters
+        ----------
+        frames : sequence of Frame
+            Pictures of any cameras; as many as :meth:`batch` allows.
+        stream : Stream
+            Current on the calling thread.
+
+        Returns
+        -------
+        sequence of Mapping
+            What :meth:`compute` returns, for each frame.
+
+        """
+        return [self.compute(frame, stream) for frame in frames]
 
 
 def replace(component: Component[Any, Any], params: ComponentParameters, prepared: Any) -> None:

@@ -32,8 +32,8 @@ from gpu_components.component import close_prepared
 from gpu_components.component import replace
 from gpu_components.component_control import ComponentControl
 from gpu_components.egress import Egress
+from gpu_components.frame_inputs import FrameInputs
 from gpu_components.frame_stage import FrameStage
-from gpu_components.ingress_need import IngressNeed
 from gpu_components.output_ports import OutputPorts
 from gpu_components.parameter_changes import ParameterChanges
 from gpu_components.parameter_store import ParameterStore
@@ -42,7 +42,6 @@ from gpu_components.sources.source_stage import SourceStage
 from gpu_components.stage import Stage
 from gpu_components.stage import StageLinks
 from gpu_runtime.errors import GpuPerceptionError
-from gpu_runtime.overflow import Overflow
 
 if TYPE_CHECKING:
     from gpu_components.component import Component
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
     from gpu_components.ingress_router import IngressRouter
     from gpu_runtime.gpu_context import GpuContext
     from gpu_runtime.stream import Stream
-    from gpu_runtime.subscription import Subscription
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
@@ -96,8 +94,7 @@ class ComponentNode(LifecycleNodeMixin, Node):
         self._egress: Egress | None = None
         self._stream: Stream | None = None
         self._stage: Stage | None = None
-        self._subscription: Subscription[Any] | None = None
-        self._need: IngressNeed | None = None
+        self._inputs: FrameInputs | None = None
         self.component = cls(gpu, self.get_logger(), self._wants)
         self.component.publish = self._publish
         self._changes = ParameterChanges(self.component, self._prepare)
@@ -129,11 +126,8 @@ class ComponentNode(LifecycleNodeMixin, Node):
     def _commit(self, params: ComponentParameters) -> None:
         with self._transition:
             staged = self._changes.take()
-            if self._subscription is not None:
-                self._subscription.depth = params.input_depth
-                self._subscription.overflow = Overflow(params.input_overflow)
-                if self._need is not None and self._need.depth != params.input_depth:
-                    self._attach(self._subscription.topic, params)
+            if self._inputs is not None:
+                self._inputs.apply(params)
             if self._stage is not None:
                 self._stage.swap(params, staged)
             elif self._stream is not None:
@@ -181,6 +175,7 @@ class ComponentNode(LifecycleNodeMixin, Node):
             self.component.outputs,
             self._gpu.bus,
             lambda: str(self.store.current.publish),
+            self.component.cameras(params),
         )
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -205,37 +200,11 @@ class ComponentNode(LifecycleNodeMixin, Node):
         if isinstance(self.component, Source):
             self._stage = SourceStage(links, name)
         else:
-            self._stage = FrameStage(links, self._subscribe(self._ports))
+            self._inputs = FrameInputs(self, self._gpu, self._router, self._ports)
+            self._stage = FrameStage(links, self._inputs.group, name)
         self._control.activate()
         self._stage.start()
         self._router.refresh()
-
-    def _subscribe(self, ports: OutputPorts) -> Subscription[Any]:
-        params = self.store.current
-        name = self.component.input_topic(params)
-        topic = self.resolve_topic_name(name)
-        self._subscription = self._gpu.bus.subscribe(
-            topic,
-            self.get_fully_qualified_name(),
-            depth=params.input_depth,
-            overflow=Overflow(params.input_overflow),
-            wanted=ports.wants_any,
-            on_drop=lambda: self.metrics.count('dropped_overflow'),
-        )
-        if name not in self.component.bus_inputs:
-            self._attach(topic, params)
-        return self._subscription
-
-    def _attach(self, topic: str, params: ComponentParameters) -> None:
-        """Ask for a ROS topic; a second call asks for it with other parameters."""
-        before = self._need
-        self._need = IngressNeed(
-            params.input_reliability == 'reliable',
-            params.input_depth,
-            lambda: float(self.store.current.max_age_ms),
-            params.input_transport == 'compressed',
-        )
-        self._router.attach(topic, self._need, instead_of=before)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Leave the bus and end the threads; results in flight are published."""
@@ -245,12 +214,9 @@ class ComponentNode(LifecycleNodeMixin, Node):
 
     def _deactivate(self) -> None:
         self._control.deactivate()
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None:
-            self._gpu.bus.unsubscribe(subscription)
-            need, self._need = self._need, None
-            if need is not None:
-                self._router.detach(subscription.topic, need)
+        inputs, self._inputs = self._inputs, None
+        if inputs is not None:
+            inputs.close()
         stage, self._stage = self._stage, None
         if stage is not None:
             stage.stop()

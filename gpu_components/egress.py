@@ -3,14 +3,15 @@
 """
 The way out of a component: device results to ROS messages, off the stage's thread.
 
-The stage takes a place with :meth:`Egress.acquire` and hands its frame's results to
+The stage takes a place with :meth:`Egress.acquire` and hands the results of one or more frames to
 :meth:`Egress.submit`, which enqueues the copies and returns; one egress thread
-per component waits for their event, builds the message and publishes it.
+per component waits for their event, builds the messages and publishes them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 import queue
@@ -35,21 +36,21 @@ if TYPE_CHECKING:
     from gpu_runtime.stream import Stream
 
 IN_FLIGHT = 2
-"""Frames of one component between compute and publishing; the stage waits for a place."""
+"""Batches of one component between compute and publishing; the stage waits for a place."""
 
 
 @dataclass
 class _Pending:
-    """One frame's results on their way."""
+    """The results of what was computed together, on their way."""
 
-    frame: Frame
+    frames: list[Frame]
     started: Event
     done: Event = field(default_factory=Event)
-    downloads: list[tuple[Any, Callable[..., Any], Download]] = field(default_factory=list)
+    downloads: list[tuple[Frame, Any, Callable[..., Any], Download]] = field(default_factory=list)
 
     def release(self) -> None:
         """Give the downloads' memory back."""
-        for _, _, download in self.downloads:
+        for *_, download in self.downloads:
             download.release()
         self.downloads.clear()
 
@@ -99,33 +100,35 @@ class Egress:
         self._thread.join()
 
     def acquire(self) -> None:
-        """Take a place in flight, before a frame's work; blocks while there is none."""
+        """Take a place in flight, before the work; blocks while there is none."""
         self._places.acquire()
 
     def release(self) -> None:
-        """Give a place back whose frame was not submitted."""
+        """Give a place back whose results were not submitted."""
         self._places.release()
 
-    def submit(self, frame: Frame, results: Results, stream: Stream, started: Event) -> None:
+    def submit(
+        self, batch: Sequence[tuple[Frame, Results]], stream: Stream, started: Event
+    ) -> None:
         """
-        Hand over one frame's results, for the place taken before; does not block.
+        Hand over results, for the place taken before; does not block.
 
         Parameters
         ----------
-        frame : Frame
-            The input; its header goes onto every message.
-        results : Mapping
-            As returned by ``compute``.
+        batch : sequence of tuple
+            Each input, whose header goes onto every message, and what ``compute`` returned for
+            it, by the topics of its camera.
         stream : Stream
             On which they are being computed.
         started : Event
             Recorded before the computation.
 
         """
-        pending = _Pending(frame, started)
+        pending = _Pending([frame for frame, _ in batch], started)
         try:
-            for topic, result in results.items():
-                self._enqueue(topic, result, stream, pending)
+            for frame, results in batch:
+                for topic, result in results.items():
+                    self._enqueue(frame, topic, result, stream, pending)
             pending.done = stream.record(timing=True)
         except BaseException:
             pending.release()
@@ -133,7 +136,7 @@ class Egress:
         self._queue.put(pending)
 
     def _enqueue(
-        self, topic: str, result: Result | Frame, stream: Stream, pending: _Pending
+        self, frame: Frame, topic: str, result: Result | Frame, stream: Stream, pending: _Pending
     ) -> None:
         item = result if isinstance(result, Frame) else result.bus
         if item is not None:
@@ -141,7 +144,7 @@ class Egress:
         if self._ports.wants_ros(topic):
             tensors, build = _to_ros(result, stream)
             download = self._context.transfers.download(tensors, stream)
-            pending.downloads.append((self._ports[topic], build, download))
+            pending.downloads.append((frame, self._ports[topic], build, download))
 
     def _run(self) -> None:
         while (pending := self._queue.get()) is not None:
@@ -159,10 +162,11 @@ class Egress:
     def _publish(self, pending: _Pending) -> None:
         pending.done.wait_host()
         self._metrics.observe('device', pending.done.seconds_since(pending.started))
-        for publisher, build, download in pending.downloads:
-            publisher.publish(build(pending.frame.header, *download.arrays))
-        self._metrics.processed(pending.frame.header.stamp_ns)
-        self._metrics.observe('latency', time.monotonic() - pending.frame.received_s)
+        for frame, publisher, build, download in pending.downloads:
+            publisher.publish(build(frame.header, *download.arrays))
+        for frame in pending.frames:
+            self._metrics.processed(frame.header.stamp_ns)
+            self._metrics.observe('latency', time.monotonic() - frame.received_s)
 
 
 def _to_ros(result: Result | Frame, stream: Stream) -> tuple[Any, Callable[..., Any]]:

@@ -4,18 +4,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import time
 from typing import TYPE_CHECKING
 
 import torch
 
+from gpu_components.camera_topics import topic_of
 from gpu_components.stage import Stage
 
 if TYPE_CHECKING:
     from gpu_components.output import Results
     from gpu_components.stage import StageLinks
     from gpu_runtime.frame import Frame
-    from gpu_runtime.subscription import Subscription
+    from gpu_runtime.subscription_group import SubscriptionGroup
 
 IDLE_S = 0.5
 """A stage without frames looks this often whether it got other parameters."""
@@ -23,53 +25,94 @@ IDLE_S = 0.5
 
 class FrameStage(Stage):
     """
-    Runs ``compute`` for every frame of a subscription.
+    Runs a component for the frames of its cameras, one by one or in batches.
 
     Parameters
     ----------
     links : StageLinks
         What the thread works with.
-    subscription : Subscription
-        Where frames come from; :meth:`stop` closes it.
+    inputs : SubscriptionGroup
+        Where frames come from, in the order of the cameras; :meth:`stop` closes it.
+    name : str
+        Name of the thread.
 
     """
 
-    def __init__(self, links: StageLinks, subscription: Subscription[Frame]) -> None:
-        super().__init__(links, subscription.name)
-        self._subscription = subscription
+    def __init__(self, links: StageLinks, inputs: SubscriptionGroup[Frame], name: str) -> None:
+        super().__init__(links, name)
+        self._inputs = inputs
+        self._cameras = links.component.cameras(links.component.params)
 
     def stop(self) -> None:
-        """Close the subscription and end the thread; blocks until it has ended."""
-        self._subscription.close()
+        """Close the inputs and end the thread; blocks until it has ended."""
+        self._inputs.close()
         super().stop()
 
     def _run(self) -> None:
-        while not self._subscription.closed:
-            frame = self._subscription.take(IDLE_S)
+        while not self._inputs.closed:
+            most, linger_s = self._component.batch(self._component.params)
+            items = self._inputs.take(IDLE_S, most=most, linger_s=linger_s)
             self._apply_swap()
-            if frame is None:
-                continue
-            self._metrics.count('received')
-            self._metrics.observe('queue', time.monotonic() - frame.received_s)
-            if self._stale(frame):
-                self._metrics.count('dropped_stale')
-                continue
-            self._guarded(lambda: self._submit(frame), f'frame {frame.header.stamp_ns}')  # noqa: B023
+            fresh = [(index, frame) for index, frame in items if not self._stale(frame)]
+            if fresh:
+                self._guarded(lambda: self._submit(fresh), _described(fresh))  # noqa: B023
+            # Not to be held while the stage waits for the next ones.
+            del items, fresh
 
     def _stale(self, frame: Frame) -> bool:
+        self._metrics.count('received')
+        self._metrics.observe('queue', time.monotonic() - frame.received_s)
         max_age_ms = float(self._component.params.max_age_ms)
-        return 0 < max_age_ms < (self._links.now_ns() - frame.header.stamp_ns) * 1e-6
+        stale = 0 < max_age_ms < (self._links.now_ns() - frame.header.stamp_ns) * 1e-6
+        if stale:
+            self._metrics.count('dropped_stale')
+        return stale
 
-    def _submit(self, frame: Frame) -> bool:
+    def _submit(self, items: Sequence[tuple[int, Frame]]) -> bool:
         stream = self._links.stream
         started = stream.record(timing=True)
         begin_s = time.perf_counter()
-        results = self._compute(frame)
+        computed = self._compute([frame for _, frame in items])
         self._metrics.observe('host', time.perf_counter() - begin_s)
-        self._links.egress.submit(frame, results, stream, started)
-        return True
+        self._metrics.count('batches')
+        batch = [
+            (frame, self._by_topic(self._cameras[index], results))
+            for (index, frame), results in zip(items, computed, strict=True)
+            if results is not None
+        ]
+        if batch:
+            self._links.egress.submit(batch, stream, started)
+        return bool(batch)
 
-    def _compute(self, frame: Frame) -> Results:
+    @staticmethod
+    def _by_topic(camera: str, results: Results) -> Results:
+        if not camera:
+            return results
+        return {topic_of(camera, topic): result for topic, result in results.items()}
+
+    def _compute(self, frames: Sequence[Frame]) -> Sequence[Results | None]:
+        """Compute together; if that fails, one by one, so that a bad frame costs only itself."""
+        if len(frames) == 1:
+            return [self._alone(frames[0])]
+        try:
+            return self._component.compute_batch(frames, self._links.stream)
+        except Exception as error:
+            self._component.context.notice(error)
+            self._component.log.warning(
+                f'a batch of {len(frames)} is computed frame by frame: {error}',
+                throttle_duration_sec=5.0,
+            )
+        self._metrics.count('batches_split')
+        return [self._rescued(frame) for frame in frames]
+
+    def _rescued(self, frame: Frame) -> Results | None:
+        try:
+            return self._alone(frame)
+        except Exception as error:
+            self._dropped(error, _described([(0, frame)]))
+            return None
+
+    def _alone(self, frame: Frame) -> Results:
         try:
             return self._component.compute(frame, self._links.stream)
         except torch.OutOfMemoryError:
@@ -78,3 +121,7 @@ class FrameStage(Stage):
         # One policy for all: give the cached memory of every stage back, try once more.
         self._component.context.budget.trim()
         return self._component.compute(frame, self._links.stream)
+
+
+def _described(items: Sequence[tuple[int, Frame]]) -> str:
+    return 'frame ' + ', '.join(str(frame.header.stamp_ns) for _, frame in items)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,6 +15,7 @@ from sensor_msgs.msg import Image
 import torch
 from vision_msgs.msg import Detection2DArray
 
+from gpu_components.camera_topics import check_cameras
 from gpu_components.component import Component
 from gpu_components.component_parameters import ComponentParameters
 from gpu_components.messages import detections_message
@@ -37,6 +39,7 @@ from gpu_runtime.models import BACKENDS
 from gpu_runtime.models import load_model
 from gpu_runtime.models import ModelSource
 from gpu_runtime.models import PRECISIONS
+from gpu_runtime.models.cuda_graph import MAX_GRAPHS
 from gpu_runtime.models.factory import Backend
 from gpu_runtime.models.factory import Precision
 
@@ -98,6 +101,27 @@ class ObjectDetectorParameters(ComponentParameters):
     publish_overlay: bool = parameter(
         True, 'Draw the boxes onto the picture while detections_overlay is subscribed.'
     )
+    cameras: StringList = parameter(
+        (),
+        'Cameras to serve at once: NAME/input_image in, NAME/object_detections out for each; '
+        'empty for one camera with plain names.',
+        read_only=True,
+    )
+    max_batch: int = parameter(
+        1,
+        'Pictures that go through the network together.',
+        unit='frames',
+        ge=1,
+        le=MAX_GRAPHS,
+        prepares=True,
+    )
+    max_wait_ms: float = parameter(
+        0.0,
+        'How long a picture waits for others to fill a batch; 0 takes what is there.',
+        unit='ms',
+        ge=0.0,
+        le=1000.0,
+    )
 
 
 class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
@@ -127,6 +151,41 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
         )
         preset = resolve_preset(params.preset, source, input_wh=_input_wh(params))
         _labels(params, preset).ids(params.class_filter)
+        check_cameras(params.cameras)
+
+    def cameras(self, params: ObjectDetectorParameters) -> tuple[str, ...]:
+        """
+        Return the cameras that the parameter names.
+
+        Parameters
+        ----------
+        params : ObjectDetectorParameters
+            The values to use.
+
+        Returns
+        -------
+        tuple of str
+            One camera with plain topics where none is named.
+
+        """
+        return params.cameras or ('',)
+
+    def batch(self, params: ObjectDetectorParameters) -> tuple[int, float]:
+        """
+        Return how many pictures go together.
+
+        Parameters
+        ----------
+        params : ObjectDetectorParameters
+            The present values.
+
+        Returns
+        -------
+        tuple
+            Pictures at most, and seconds that the first waits.
+
+        """
+        return params.max_batch, params.max_wait_ms * 1e-3
 
     def prepare(self, params: ObjectDetectorParameters) -> Detector:
         """
@@ -156,7 +215,7 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
             fixed_shape=preset.fixed_shape,
         )
         detector = Detector(model, preset, preset.spec(params.precision), _labels(params, preset))
-        detector.warm_up(self.context.device, params.precision)
+        detector.warm_up(self.context.device, params.precision, params.max_batch)
         return detector
 
     def compute(self, frame: Frame, stream: Stream) -> Results:
@@ -177,13 +236,36 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
 
         """
         detector = self.prepared
-        prepared = frame.tensor(detector.spec, stream)
-        detections = detector(prepared, self._limits())
+        detections = detector(frame.tensor(detector.spec, stream), self._limits())
+        return self._results(frame, detections, stream)
+
+    def compute_batch(self, frames: Sequence[Frame], stream: Stream) -> list[Results]:
+        """
+        Enqueue several pictures with one call of the network.
+
+        Parameters
+        ----------
+        frames : sequence of Frame
+            Pictures of any of the cameras.
+        stream : Stream
+            Current on the calling thread.
+
+        Returns
+        -------
+        list of dict
+            As :meth:`compute` returns them.
+
+        """
+        prepared = [frame.tensor(self.prepared.spec, stream) for frame in frames]
+        found = self.prepared.batch(prepared, self._limits())
+        return [self._results(*each, stream) for each in zip(frames, found, strict=True)]
+
+    def _results(self, frame: Frame, detections: Detections, stream: Stream) -> Results:
         found = detections.packed()
         item = DetectedFrame(frame, detections, stream.record())
         results = {'object_detections': Result((found,), self._builder(), item)}
-        if self.params.publish_overlay and self.wants('detections_overlay'):
-            draw = _overlay(frame.format, detector.labels)
+        if self.params.publish_overlay:  # downloaded and drawn only while somebody looks
+            draw = _overlay(frame.format, self.prepared.labels)
             results['detections_overlay'] = Result((found, frame.use(stream)), draw)
         return results
 

@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from typing import TYPE_CHECKING
 
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from gpu_components.camera_topics import topic_of
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -34,6 +37,8 @@ class OutputPorts:
         Gets the channels of outputs that are pictures.
     policy : callable
         Returns the present value of the parameter ``publish``.
+    cameras : tuple of str
+        Each has outputs of its own, but for the latched ones; ``('',)`` for a single camera.
 
     """
 
@@ -43,15 +48,26 @@ class OutputPorts:
         outputs: tuple[Output, ...],
         bus: FrameBus[Any],
         policy: Callable[[], str],
+        cameras: tuple[str, ...] = ('',),
     ) -> None:
         self._node = node
         self._bus = bus
         self._policy = policy
-        self._publishers = {output.topic: self._publisher(output) for output in outputs}
-        self._bus_topics = {
-            output.topic: node.resolve_topic_name(output.topic) for output in outputs if output.bus
-        }
         self._latched = {output.topic for output in outputs if output.latched}
+        self._of_camera = {
+            camera: tuple(
+                replace(output, topic=topic_of(camera, output.topic))
+                for output in outputs
+                if not output.latched
+            )
+            for camera in cameras
+        }
+        latched = (output for output in outputs if output.latched)
+        every = [*latched, *(o for of_one in self._of_camera.values() for o in of_one)]
+        self._publishers = {output.topic: self._publisher(output) for output in every}
+        self._bus_topics = {
+            output.topic: node.resolve_topic_name(output.topic) for output in every if output.bus
+        }
         self._channels: dict[str, Channel[Any]] = {}
 
     def _publisher(self, output: Output) -> Any:
@@ -108,11 +124,23 @@ class OutputPorts:
             return topic in self._latched or self._heard(topic)
         return policy == 'always'
 
-    def wants_any(self) -> bool:
-        """Return whether any output is wanted now."""
-        others = (topic for topic in self._publishers if topic not in self._latched)
-        latched = (topic for topic in self._publishers if topic in self._latched)
-        return any(map(self.wants, others)) or any(map(self._heard, latched))
+    def wants_any(self, camera: str = '') -> bool:
+        """
+        Return whether any output is wanted now.
+
+        Parameters
+        ----------
+        camera : str
+            Whose outputs; those of the whole component count for every camera.
+
+        Returns
+        -------
+        bool
+            True if a frame of this camera is worth computing.
+
+        """
+        own = (output.topic for output in self._of_camera[camera])
+        return any(map(self.wants, own)) or any(map(self._heard, self._latched))
 
     def _heard(self, topic: str) -> bool:
         return bool(self._publishers[topic].get_subscription_count() > 0)

@@ -127,17 +127,20 @@ class Stage:
             self._component.context.notice(error)
 
     def _guarded(self, work: Callable[[], bool], what: str) -> None:
-        """Run one frame's work, which tells if it submitted; count and log what goes wrong."""
+        """Run some work, which tells if it submitted; count and log what goes wrong."""
         self._links.egress.acquire()
         submitted = False
         try:
             with self._links.stream, torch.inference_mode():
                 submitted = work()
         except Exception as error:
-            cause = 'out_of_memory' if isinstance(error, torch.OutOfMemoryError) else 'error'
-            self._metrics.fail(cause, f'{type(error).__name__}: {error}')
-            self._component.log.error(f'{what} dropped: {error}', throttle_duration_sec=5.0)
-            self._component.context.notice(error)
+            self._dropped(error, what)
         finally:
             if not submitted:
                 self._links.egress.release()
+
+    def _dropped(self, error: Exception, what: str) -> None:
+        cause = 'out_of_memory' if isinstance(error, torch.OutOfMemoryError) else 'error'
+        self._metrics.fail(cause, f'{type(error).__name__}: {error}')
+        self._component.log.error(f'{what} dropped: {error}', throttle_duration_sec=5.0)
+        self._component.context.notice(error)

@@ -106,6 +106,7 @@ class FrameBus(Generic[T]):
         overflow: Overflow = Overflow.DROP_OLDEST,
         wanted: Callable[[], bool] = lambda: True,
         on_drop: Callable[[], None] = lambda: None,
+        changed: threading.Condition | None = None,
     ) -> Subscription[T]:
         """
         Return a queue on a topic, whether or not it has a producer yet.
@@ -124,6 +125,8 @@ class FrameBus(Generic[T]):
             Whether the reader would use an item now.
         on_drop : callable
             Called once per dropped item, on the producer's thread.
+        changed : threading.Condition, optional
+            Shared by the queues of a reader of several topics.
 
         Returns
         -------
@@ -131,7 +134,9 @@ class FrameBus(Generic[T]):
             Given back with :meth:`unsubscribe`.
 
         """
-        subscription: Subscription[T] = Subscription(topic, name, depth, overflow, wanted, on_drop)
+        subscription: Subscription[T] = Subscription(
+            topic, name, depth, overflow, wanted, on_drop, changed
+        )
         channel = self.channel(topic)
         with self._lock:
             channel._subscriptions = (*channel._subscriptions, subscription)

@@ -35,6 +35,9 @@ class Subscription(Generic[T]):
         Whether the reader would use an item now; asked before costly work is done for it.
     on_drop : callable
         Called once per dropped item, on the producer's thread.
+    changed : threading.Condition, optional
+        Shared by the queues of one reader, see
+        :class:`~gpu_runtime.subscription_group.SubscriptionGroup`; default its own.
 
     """
 
@@ -46,6 +49,7 @@ class Subscription(Generic[T]):
         overflow: Overflow,
         wanted: Callable[[], bool],
         on_drop: Callable[[], None],
+        changed: threading.Condition | None = None,
     ) -> None:
         if depth < 1:
             raise WiringError(f'{name}: depth {depth} on {topic}; expected at least 1')
@@ -58,7 +62,7 @@ class Subscription(Generic[T]):
         self.delivered = 0
         self.dropped = 0
         self._items: deque[T] = deque()
-        self._changed = threading.Condition()
+        self._changed = changed or threading.Condition()
         self._closed = False
 
     def push(self, item: T) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PARAMETER = 'confidence_threshold'
 HIGHER = 0.99
 PICTURES = 3
-WAIT_S = 5.0
+WAIT_S = 30.0
 
 
 @dataclass(frozen=True)

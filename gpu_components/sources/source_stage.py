@@ -97,5 +97,5 @@ class SourceStage(Stage):
         layout = ImageFormat(width, height, source.encoding, width * 3)
         data = np.ascontiguousarray(picture)
         frame = source.context.frame(header, layout, data, metrics=self._metrics)
-        self._links.egress.submit(frame, {'image_raw': frame}, stream, started)
+        self._links.egress.submit([(frame, {'image_raw': frame})], stream, started)
         return True

@@ -51,7 +51,7 @@ class Way:
         """Submit the results of one frame."""
         self.egress.acquire()
         started = self.stream.record(timing=True)
-        self.egress.submit(self.host.frame(stamp_ns), results, self.stream, started)
+        self.egress.submit([(self.host.frame(stamp_ns), results)], self.stream, started)
 
 
 @pytest.fixture

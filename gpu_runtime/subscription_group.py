@@ -1,0 +1,101 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The queues of one reader that is fed by several topics: one wait for all of them.
+
+Each topic keeps a queue of its own, so that a fast camera loses its own pictures and nobody
+else's; the reader takes them in turn.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Generic
+from typing import TypeVar
+
+from gpu_runtime.subscription import Subscription
+
+T = TypeVar('T')
+
+
+class SubscriptionGroup(Generic[T]):
+    """
+    Several subscriptions that one thread reads.
+
+    Parameters
+    ----------
+    subscriptions : tuple of Subscription
+        At least one; all made with ``changed``.
+    changed : threading.Condition
+        Theirs.
+
+    """
+
+    def __init__(
+        self, subscriptions: tuple[Subscription[T], ...], changed: threading.Condition
+    ) -> None:
+        self._subscriptions = subscriptions
+        self._changed = changed
+        self._first = 0
+
+    @property
+    def closed(self) -> bool:
+        """Whether every subscription is closed."""
+        return all(subscription.closed for subscription in self._subscriptions)
+
+    def take(
+        self, timeout_s: float | None = None, *, most: int = 1, linger_s: float = 0.0
+    ) -> list[tuple[int, T]]:
+        """
+        Return what waits, oldest first within a topic and the topics in turn.
+
+        Blocks until there is an item, and for at most ``linger_s`` more until there are ``most``.
+
+        Parameters
+        ----------
+        timeout_s : float, optional
+            Seconds to wait for the first item; None waits for ever.
+        most : int
+            Items to return at most.
+        linger_s : float
+            Seconds to wait for the rest.
+
+        Returns
+        -------
+        list of tuple
+            Index of the subscription, and its item; empty after the timeout or when closed.
+
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self.closed or self._queued() > 0, timeout_s)
+            end_s = time.monotonic() + linger_s
+            while not self.closed and 0 < self._queued() < most:
+                left_s = end_s - time.monotonic()
+                if left_s <= 0.0 or not self._changed.wait(left_s):
+                    break
+            return self._taken(most)
+
+    def _queued(self) -> int:
+        return sum(subscription.queued for subscription in self._subscriptions)
+
+    def _taken(self, most: int) -> list[tuple[int, T]]:
+        """Go round the queues, from the one after the last that was served."""
+        items: list[tuple[int, T]] = []
+        count = len(self._subscriptions)
+        idle = 0
+        while len(items) < most and idle < count:
+            index = self._first
+            self._first = (index + 1) % count
+            item = self._subscriptions[index].take(0.0)
+            if item is None:
+                idle += 1
+            else:
+                idle = 0
+                items.append((index, item))
+        return items
+
+    def close(self) -> None:
+        """Close all subscriptions and wake the reader."""
+        for subscription in self._subscriptions:
+            subscription.close()

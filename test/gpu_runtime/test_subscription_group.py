@@ -1,0 +1,110 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""One reader of several queues: turns, batches, waiting and closing."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from gpu_runtime.frame_bus import FrameBus
+from gpu_runtime.subscription_group import SubscriptionGroup
+
+Group = SubscriptionGroup[int]
+
+
+@pytest.fixture
+def bus() -> FrameBus[int]:
+    """Return a bus of numbers."""
+    return FrameBus()
+
+
+def group(bus: FrameBus[int], *topics: str, depth: int = 10) -> Group:
+    """Return the queues of one reader."""
+    changed = threading.Condition()
+    queues = tuple(
+        bus.subscribe(topic, 'reader', depth=depth, changed=changed) for topic in topics
+    )
+    return SubscriptionGroup(queues, changed)
+
+
+def publish(bus: FrameBus[int], topic: str, *items: int) -> None:
+    """Put numbers on a topic."""
+    for item in items:
+        bus.channel(topic).publish(item)
+
+
+def test_topics_take_turns(bus: FrameBus[int]) -> None:
+    """A topic with much to say does not keep the others waiting, from one call to the next too."""
+    reader = group(bus, 'a', 'b', 'c')
+    publish(bus, 'a', 1, 2, 3, 4)
+    publish(bus, 'c', 9)
+    assert reader.take(0.0, most=1) == [(0, 1)]
+    assert reader.take(0.0, most=3) == [(2, 9), (0, 2), (0, 3)]
+    publish(bus, 'b', 7)
+    assert reader.take(0.0, most=1) == [(1, 7)]
+    assert reader.take(0.0, most=9) == [(0, 4)]
+    assert reader.take(0.0) == []
+
+
+def test_each_topic_loses_its_own(bus: FrameBus[int]) -> None:
+    """The newest of each is left, whatever the others did."""
+    reader = group(bus, 'a', 'b', depth=1)
+    publish(bus, 'b', 5)
+    publish(bus, 'a', 1, 2, 3)
+    assert reader.take(0.0, most=9) == [(0, 3), (1, 5)]
+
+
+def test_a_full_batch_does_not_linger(bus: FrameBus[int]) -> None:
+    """It is handed over as soon as it is full; a lonely one after its wait."""
+    reader = group(bus, 'a', 'b')
+    publish(bus, 'a', 1)
+    threading.Timer(0.05, publish, (bus, 'b', 2)).start()
+    began = time.monotonic()
+    assert reader.take(30.0, most=2, linger_s=30.0) == [(0, 1), (1, 2)]
+    assert time.monotonic() - began < 15.0
+    publish(bus, 'a', 3)
+    began = time.monotonic()
+    assert reader.take(30.0, most=2, linger_s=0.05) == [(0, 3)]
+    assert 0.05 <= time.monotonic() - began < 15.0
+
+
+def test_without_a_wait_what_is_there_goes(bus: FrameBus[int]) -> None:
+    """No batch is worth a delay that nobody asked for."""
+    reader = group(bus, 'a', 'b')
+    publish(bus, 'b', 2)
+    began = time.monotonic()
+    assert reader.take(30.0, most=8) == [(1, 2)]
+    assert time.monotonic() - began < 15.0
+
+
+def test_closing_wakes_the_reader(bus: FrameBus[int]) -> None:
+    """Whether it waits for the first item or for the rest of a batch."""
+    for first in ((), (1,)):
+        reader = group(bus, 'a', 'b')
+        publish(bus, 'a', *first)
+        threading.Timer(0.05, reader.close).start()
+        began = time.monotonic()
+        assert reader.take(30.0, most=2, linger_s=30.0) == []
+        assert time.monotonic() - began < 15.0
+        assert reader.closed
+
+
+def test_many_producers_lose_nothing(bus: FrameBus[int]) -> None:
+    """Each item comes once, in the order of its topic."""
+    topics = ('a', 'b', 'c', 'd')
+    reader = group(bus, *topics, depth=500)
+    threads = [threading.Thread(target=publish, args=(bus, t, *range(500))) for t in topics]
+    for thread in threads:
+        thread.start()
+    seen: dict[int, list[int]] = {index: [] for index in range(4)}
+    while sum(map(len, seen.values())) < 2000:
+        items = reader.take(10.0, most=3)
+        assert items
+        for index, item in items:
+            seen[index].append(item)
+    for thread in threads:
+        thread.join()
+    assert all(items == list(range(500)) for items in seen.values())
