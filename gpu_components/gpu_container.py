@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -46,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='gpu_container', description=__doc__)
     parser.add_argument('--load', metavar='FILE.yaml', help='pipeline to load at start')
     options = parser.parse_args(remove_ros_args(['gpu_container', *arguments])[1:])
+    # What was imported lives as long as the process: without it a full garbage collection does
+    # not stop every thread for the time it takes to visit torch, nor does the end of the process.
+    gc.freeze()
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
         return _run(options.load)
