@@ -13,6 +13,9 @@ from torchvision import models
 from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import FrozenBatchNorm2d
 
+from gpu_runtime.detection import DetectionLimits
+from gpu_runtime.detection import Detections
+
 LOGITS = re.compile(r'(cls_logits|cls_score|bbox_ctrness|classification_head.*\.\d\.1)$')
 DELTAS = re.compile(r'(bbox_pred|bbox_reg|regression_head.*\.\d\.1)$')
 
@@ -23,10 +26,13 @@ def lively(name: str, seed: int = 0, **sizes: Any) -> Any:
 
     Untrained heads say the same everywhere, and deep layers overflow. So each channel of each
     convolution is scaled until it spreads on a picture: by 1 inside, by more at the logits.
+    Masks and key points are left out.
     """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     detector = models.get_model_builder(name)(weights=None, weights_backbone=None, **sizes).eval()
+    stage = getattr(detector, 'roi_heads', detector)
+    stage.mask_roi_pool = stage.keypoint_roi_pool = None
     hooks = []
     for path, layer in detector.named_modules():
         if isinstance(layer, (torch.nn.BatchNorm2d, FrozenBatchNorm2d)):
@@ -82,3 +88,36 @@ class Prepared(torch.nn.Module):
     def postprocess(self, result: Any, *sizes: Any) -> Any:
         """Leave boxes in pixels of the tensor."""
         return result
+
+
+def torchvision_finds(
+    detector: Any, picture: torch.Tensor, limits: DetectionLimits
+) -> dict[str, torch.Tensor]:
+    """Run torchvision's own code on (3, H, W) with our limits; the detector keeps them."""
+    stage = getattr(detector, 'roi_heads', detector)
+    stage.score_thresh = limits.confidence_threshold
+    stage.nms_thresh = limits.iou_threshold
+    stage.detections_per_img = limits.max_detections
+    with torch.inference_mode():
+        return detector([picture])[0]
+
+
+def assert_same(
+    found: Detections, want: dict[str, torch.Tensor], *, px: float = 1e-3, score: float = 1e-5
+) -> int:
+    """
+    Compare two results as sets and return their size.
+
+    At the limit of detections, those that score no more than the last one may differ:
+    torchvision leaves the order of equal scores open.
+    """
+    count = int(found.count)
+    assert count == len(want['scores'])
+    boxes, scores, class_ids = found.boxes[:count], found.scores[:count], found.class_ids[:count]
+    same = class_ids[:, None] == want['labels']
+    same &= (scores[:, None] - want['scores']).abs() <= score
+    same &= (boxes[:, None] - want['boxes']).abs().amax(dim=-1) <= px
+    last = scores.min() + score if count == len(found.scores) else -1.0
+    assert same.any(dim=1)[scores > last].all()
+    assert same.any(dim=0)[want['scores'] > last].all()
+    return count

@@ -69,7 +69,7 @@ class RegionHead(torch.nn.Module):
         boxes = decode_deltas(self._coder, deltas, regions[:, None])
         boxes = clip_boxes_to_image(boxes, image_hw)
         valid = at_least(boxes, _SMALLEST_PX) & present[:, None]
-        scores = torch.where(valid, scores, -1.0)
+        scores = scores.masked_fill(~valid, -1.0)
         class_ids = torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
         found = (part[:, 1:].flatten(0, 1) for part in (boxes, scores, class_ids))
         boxes, scores, class_ids = found

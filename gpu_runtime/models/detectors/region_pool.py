@@ -65,7 +65,7 @@ class RegionPool:
             roi_align(
                 # In float32, as torch's autocast does: float16 cannot count a picture's columns.
                 level.float(),
-                _regions(torch.where((levels == number)[:, None], boxes, _ELSEWHERE)),
+                _regions(boxes.masked_fill((levels != number)[:, None], _ELSEWHERE)),
                 self._pool.output_size,
                 2.0**octave,
                 self._pool.sampling_ratio,
