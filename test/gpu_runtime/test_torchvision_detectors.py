@@ -289,7 +289,7 @@ def test_sides_that_contradict_the_size_are_refused(fields: dict[str, int]) -> N
 
 
 def frozen() -> torch.nn.Sequential:
-    """Return a convolution and a norm as published: epsilon 0, a tiny variance."""
+    """Return a convolution and a norm with the epsilon of published ones, and little variance."""
     torch.manual_seed(0)
     convolution = torch.nn.Conv2d(3, 4, 3, bias=False)
     convolution.weight.data.mul_(1e-5)
