@@ -71,6 +71,4 @@ class RegionHead(torch.nn.Module):
         valid = at_least(boxes, _SMALLEST_PX) & present[:, None]
         scores = scores.masked_fill(~valid, -1.0)
         class_ids = torch.arange(scores.shape[1], device=scores.device).expand_as(scores)
-        found = (part[:, 1:].flatten(0, 1) for part in (boxes, scores, class_ids))
-        boxes, scores, class_ids = found
-        return boxes, scores, class_ids
+        return boxes[:, 1:].flatten(0, 1), scores[:, 1:].flatten(), class_ids[:, 1:].flatten()
