@@ -65,7 +65,7 @@ class AffineMap:
             row and column are exact: the two scales may differ in the last digits.
 
         """
-        columns, rows = spec.width or width, spec.height or height
+        columns, rows = spec.scaled_wh(width, height)
         if spec.fit is Fit.STRETCH:
             return cls(columns / width, rows / height, 0.0, 0.0, (width, height))
         ratio = min(columns / width, rows / height)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
 
 import torch
 
@@ -49,6 +50,11 @@ class TensorSpec:
         Average over the source pixels that fall on a tensor pixel when shrinking (triangle filter
         of torch's and PIL's antialiased bilinear); False samples two by two as OpenCV's
         ``INTER_LINEAR``.  Enlarging is the same in both.
+    short_side : int
+        With a size of 0: the picture is scaled, aspect kept and sides rounded down, until its
+        shorter side has this many pixels; 0 does not scale.
+    long_side : int
+        It is scaled less where its longer side would have more pixels than this.
 
     Raises
     ------
@@ -69,6 +75,8 @@ class TensorSpec:
     pad: float = 114.0
     multiple: int = 1
     antialias: bool = True
+    short_side: int = 0
+    long_side: int = 0
 
     def __post_init__(self) -> None:
         count = self.channel_count
@@ -84,6 +92,12 @@ class TensorSpec:
                 f'tensor spec {self.width}x{self.height}, multiple {self.multiple}: expected '
                 'sizes >= 0 and a multiple >= 1'
             )
+        follows = (self.width, self.height) == (0, 0) and self.long_side >= self.short_side > 0
+        if (self.short_side, self.long_side) != (0, 0) and not follows:
+            raise SpecMismatchError(
+                f'tensor spec {self.width}x{self.height}, short side {self.short_side}, long side '
+                f'{self.long_side}: expected a size of 0x0 and 1 <= short_side <= long_side'
+            )
         if self.dtype not in (torch.float32, torch.float16):
             raise SpecMismatchError(
                 f'tensor spec dtype {self.dtype}: expected torch.float32 or torch.float16'
@@ -98,6 +112,29 @@ class TensorSpec:
                 f'tensor spec channels {self.channels!r}: expected rgb, bgr or mono'
             )
         return counts[self.channels]
+
+    def scaled_wh(self, width: int, height: int) -> tuple[int, int]:
+        """
+        Return the size that a picture is brought to, before ``multiple`` pads it.
+
+        Parameters
+        ----------
+        width : int
+            Columns of the picture.
+        height : int
+            Rows of the picture.
+
+        Returns
+        -------
+        tuple of int
+            Columns and rows.
+
+        """
+        if not self.short_side:
+            return self.width or width, self.height or height
+        # Source: torchvision's GeneralizedRCNNTransform; in this order to round as it does.
+        factor = min(self.short_side / min(width, height), self.long_side / max(width, height))
+        return max(1, math.floor(width * factor)), max(1, math.floor(height * factor))
 
     def shape(self, width: int, height: int) -> tuple[int, int, int, int]:
         """
@@ -116,7 +153,7 @@ class TensorSpec:
             Four sizes in the order of :attr:`layout`, batch 1.
 
         """
-        columns, rows = self.width or width, self.height or height
+        columns, rows = self.scaled_wh(width, height)
         columns += -columns % self.multiple
         rows += -rows % self.multiple
         if self.layout is Layout.NCHW:

@@ -1,15 +1,20 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""torchvision's detectors, which resize and suppress by themselves."""
+"""torchvision's detectors: the sizes that they scale pictures to, and their candidates."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
 from typing import TYPE_CHECKING
 
 from gpu_runtime.detection.candidates import suppressed
 from gpu_runtime.detection.preset import DetectionPreset
+from gpu_runtime.detection.preset import half_if
 from gpu_runtime.errors import ModelError
+from gpu_runtime.fit import Fit
 from gpu_runtime.models.source_kind import SourceKind
+from gpu_runtime.models.torchvision_source import detector_transform
 from gpu_runtime.models.torchvision_source import is_detector
 from gpu_runtime.tensor_spec import TensorSpec
 
@@ -27,13 +32,21 @@ class TorchvisionPreset(DetectionPreset):
     """
     Any network of ``torchvision.models.detection``.
 
-    RGB, 0 to 1, at the picture's own size; class ids in COCO's 91-number scheme.  The network's
-    shapes depend on what it finds: it synchronises the host inside and is never captured.
-    Scores below 0.02 do not leave it, whatever the confidence threshold.
+    RGB, normalised, class ids in COCO's 91-number scheme.  Without a size, pictures are scaled
+    as torchvision does: 1280 x 720 to 1333 x 749 for most networks, so that each size of
+    picture is a shape of its own.  With a size, all pictures are letterboxed into that one.
+
+    Parameters
+    ----------
+    spec : TensorSpec
+        What the network reads, in float32.
+
     """
 
     name = 'torchvision'
-    fixed_shape = False
+
+    def __init__(self, spec: TensorSpec) -> None:
+        self._spec = spec
 
     @classmethod
     def recognises(cls, source: ModelSource) -> bool:
@@ -65,17 +78,17 @@ class TorchvisionPreset(DetectionPreset):
         source : ModelSource
             A torchvision detector.
         input_wh : tuple of int, optional
-            Must be None: these networks choose their own size.
+            One size for all pictures; default as torchvision scales them.
 
         Returns
         -------
         TorchvisionPreset
-            The same for all of them.
+            For this network.
 
         Raises
         ------
         ModelError
-            If the source is no torchvision detector, or a size is given.
+            If the source is no torchvision detector, or one of another size.
 
         """
         if not cls.recognises(source):
@@ -83,12 +96,7 @@ class TorchvisionPreset(DetectionPreset):
                 f'preset torchvision: {source.name!r} is no detector of torchvision; expected '
                 'torchvision/<name> from torchvision.models.detection: set preset to auto'
             )
-        if input_wh is not None:
-            raise ModelError(
-                f'preset torchvision: got an input size of {input_wh[0]}x{input_wh[1]} px; '
-                'expected none, these networks resize by themselves'
-            )
-        return cls()
+        return cls(_spec(source, detector_transform(source.name), input_wh))
 
     @property
     def default_labels(self) -> str | tuple[str, ...]:
@@ -97,20 +105,20 @@ class TorchvisionPreset(DetectionPreset):
 
     def spec(self, precision: Precision = 'fp32') -> TensorSpec:
         """
-        Return RGB, 0 to 1, at the picture's own size.
+        Return RGB, normalised and scaled as the network was trained.
 
         Parameters
         ----------
         precision : str
-            Makes no difference: with fp16 the network casts inside.
+            ``'fp32'`` or ``'fp16'``.
 
         Returns
         -------
         TensorSpec
-            float32.
+            NCHW; its size is open unless one was asked for, or the network has one.
 
         """
-        return TensorSpec(0, 0)
+        return replace(self._spec, dtype=half_if(precision))
 
     def decode(
         self,
@@ -142,3 +150,21 @@ class TorchvisionPreset(DetectionPreset):
         self.require(fits, outputs, 'boxes (N, 4), scores (N,) and class ids (N,)')
         boxes, scores, class_ids = outputs
         return suppressed(boxes, scores, class_ids, limits, to_source)
+
+
+def _spec(source: ModelSource, transform: Any, input_wh: tuple[int, int] | None) -> TensorSpec:
+    """Return what torchvision's transform does; it never averages."""
+    own = transform.fixed_size
+    if own is not None and input_wh not in (None, own):
+        raise ModelError(
+            f'{source.name} reads {own[0]}x{own[1]} px; got an input size of '
+            f'{input_wh[0]}x{input_wh[1]}: leave the size to the model'
+        )
+    mean, std = tuple(transform.image_mean), tuple(transform.image_std)
+    values = TensorSpec(0, 0, mean=mean, std=std, pad=255 * sum(mean) / 3, antialias=False)
+    if own is not None:
+        return replace(values, width=own[0], height=own[1])
+    if input_wh is not None:
+        width, height = input_wh
+        return replace(values, width=width, height=height, fit=Fit.LETTERBOX_TOP_LEFT)
+    return replace(values, short_side=transform.min_size[-1], long_side=transform.max_size)

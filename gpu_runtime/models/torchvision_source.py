@@ -7,15 +7,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 import contextlib
 import difflib
+from functools import cache
 import inspect
 import os
 from pathlib import Path
 import threading
+from typing import Any
 from typing import TYPE_CHECKING
 
 from gpu_runtime.errors import ModelError
 from gpu_runtime.models.state_dict import load_state_dict
-from gpu_runtime.models.torchvision_detector import TorchvisionDetector
 from gpu_runtime.models.weights_download import fetch
 
 if TYPE_CHECKING:
@@ -44,6 +45,29 @@ def is_detector(name: str) -> bool:
     from torchvision import models
 
     return bool(name in models.list_models(module=models.detection))
+
+
+@cache
+def detector_transform(name: str) -> Any:
+    """
+    Return how a detector of torchvision prepares its pictures.
+
+    Parameters
+    ----------
+    name : str
+        One that :func:`is_detector` accepts.
+
+    Returns
+    -------
+    torchvision.models.detection.transform.GeneralizedRCNNTransform
+        Size, mean and deviation, the same for all weights.  Takes a tenth of a second, once.
+
+    """
+    import torch
+    from torchvision import models
+
+    with torch.device('meta'):  # the shapes alone, no weights
+        return models.get_model_builder(name)(**_bare(name)).transform
 
 
 def check_torchvision(name: str, weights: str) -> None:
@@ -106,22 +130,33 @@ def load_torchvision(name: str, weights: str) -> torch.nn.Module:
     check_torchvision(name, weights)
     from torchvision import models
 
+    module: torch.nn.Module
     builder = models.get_model_builder(name)
-    bare = dict.fromkeys(
-        {'weights', 'weights_backbone'} & inspect.signature(builder).parameters.keys()
-    )
     if weights == 'none':
-        module = builder(**bare)
+        module = builder(**_bare(name))
     elif _is_file_name(weights):
         path = Path(weights).expanduser()
-        module = builder(**bare)
+        module = builder(**_bare(name))
         _fill(module, load_state_dict(path), f'{path.absolute()} into torchvision/{name}')
     else:
         member = _published(name, weights)
         with _state_dict_given(member, load_state_dict(_cached(member, name))):
             module = builder(weights=member)
     module = module.eval()
-    return TorchvisionDetector(module).eval() if is_detector(name) else module
+    if not is_detector(name):
+        return module
+    # Imported here: it takes torchvision along, which takes long to load.
+    from gpu_runtime.models.detectors import TorchvisionDetector
+
+    return TorchvisionDetector(module).eval()
+
+
+def _bare(name: str) -> dict[str, None]:
+    """Return the arguments of a builder that keep it from loading weights."""
+    from torchvision import models
+
+    parameters = inspect.signature(models.get_model_builder(name)).parameters
+    return dict.fromkeys({'weights', 'weights_backbone'} & parameters.keys())
 
 
 def _is_file_name(weights: str) -> bool:

@@ -192,26 +192,6 @@ def test_auto_captures_and_fp16_is_close(gpu: torch.device) -> None:
     torch.testing.assert_close(outputs[0], outputs[1], atol=1e-2, rtol=1e-1)
 
 
-@pytest.mark.parametrize('precision', ['fp32', 'fp16'])
-def test_torchvision_detector_runs_eagerly(gpu: torch.device, precision: str) -> None:
-    source = ModelSource.parse('torchvision/fasterrcnn_mobilenet_v3_large_320_fpn')
-    preset = resolve_preset('auto', source)
-    model = load_model(
-        source,
-        device=gpu,
-        weights='none',
-        precision=precision,
-        capture_lock=threading.Lock(),
-        fixed_shape=preset.fixed_shape,
-    )
-    assert isinstance(model, EagerModel)
-    inputs = preset.example_inputs(gpu, precision)
-    model.prepare(inputs)
-    identity = AffineMap.fit(preset.spec(), 640, 480)
-    found = preset.decode(model(*inputs), identity, DetectionLimits(0.01))
-    assert found.boxes.shape == (100, 4)
-
-
 def raw_outputs(device: torch.device) -> list:
     """Return a preset with random raw outputs for each family of fixed shape."""
     torch.manual_seed(0)
