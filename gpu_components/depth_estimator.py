@@ -29,6 +29,7 @@ from gpu_runtime.depth import DepthNetwork
 from gpu_runtime.depth import millimetres
 from gpu_runtime.depth import organised_points
 from gpu_runtime.depth.depth_conversion import DepthKind
+from gpu_runtime.drawable import drawable_pixels
 from gpu_runtime.errors import ModelError
 from gpu_runtime.errors import ParameterError
 from gpu_runtime.errors import SpecMismatchError
@@ -252,8 +253,9 @@ class DepthEstimator(Component[DepthEstimatorParameters, DepthNetwork]):
             colors = self._colors(depth, self.params.colormap, near, far)
             results['gpu_depth_color'] = self._picture(frame, colors, 'rgb8', stream)
         if 'points' in wanted and (rays := self._rays_of(camera)) is not None:
-            data, stride = frame.use(stream), self.params.point_stride
-            points = organised_points(depth, rays, data, frame.format, stride)
+            points = organised_points(
+                depth, rays, *drawable_pixels(frame, stream), self.params.point_stride
+            )
             results['points'] = Result((points,), point_cloud_message)
         return results
 

@@ -31,6 +31,7 @@ from gpu_runtime.detection import Detector
 from gpu_runtime.detection import load_labels
 from gpu_runtime.detection import preset_names
 from gpu_runtime.detection import resolve_preset
+from gpu_runtime.drawable import drawable_pixels
 from gpu_runtime.errors import ParameterError
 from gpu_runtime.header import Header
 from gpu_runtime.models import BACKENDS
@@ -183,8 +184,9 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
         item = DetectedFrame(frame, detections, stream.record())
         results = {'object_detections': Result((found,), self._builder(), item)}
         if self.params.publish_overlay and self.wants('detections_overlay'):
-            draw = _overlay(frame.format, detector.labels)
-            results['detections_overlay'] = Result((found, frame.use(stream)), draw)
+            pixels, layout = drawable_pixels(frame, stream)
+            draw = _overlay(layout, detector.labels)
+            results['detections_overlay'] = Result((found, pixels), draw)
         return results
 
     def _limits(self) -> DetectionLimits:

@@ -9,12 +9,16 @@ import numpy as np
 NAME = 'image_transform'
 """Name of the kernel in :data:`SOURCE`."""
 
-BLOCK = (32, 8)
-"""Threads per block, columns by rows: a warp writes 32 neighbours of one row."""
+PIXELS = 2
+"""Neighbours in a row that one thread makes, so that two float16 are one store."""
+
+MOST_THREADS = 160
+"""Of a block: a strip of 320 columns, half of the usual 640."""
 
 PARAMETERS = np.dtype(
     [
-        ('step', np.int64),
+        ('nbytes', np.int64),
+        ('step', np.int32),
         ('source_w', np.int32),
         ('source_h', np.int32),
         ('columns', np.int32),
@@ -25,6 +29,9 @@ PARAMETERS = np.dtype(
         ('inner_h', np.int32),
         ('ratio_x', np.float32),
         ('ratio_y', np.float32),
+        ('support_x', np.float32),
+        ('support_y', np.float32),
+        ('unit', np.float32),
         ('gain', np.float32, 3),
         ('bias', np.float32, 3),
         ('pad', np.float32),
@@ -35,20 +42,33 @@ PARAMETERS = np.dtype(
 
 SOURCE = r"""
 // Set at compile time:
-//   CHANNELS             interleaved bytes per source pixel
-//   FIRST SECOND THIRD   source channel of each output (of red, green, blue with LUMA);
-//                        equal ones (grey) are read once
+//   KIND                 one of the kinds below
+//   CHANNELS ITEMSIZE    items per source pixel of a row, bytes per item
+//   FIRST SECOND THIRD   Encoding.order
 //   OUTPUTS              output channels, 1 or 3
-//   LUMA                 1: one output, BT.601 grey of FIRST, SECOND, THIRD
+//   LUMA                 1: one output, BT.601 grey of a colour
+//   SWAP                 1: blue first
 //   NHWC                 1: channels last, 0: planes
 //   HALF                 1: float16, 0: float32
-//   AVERAGE              1: an axis shrinks and is averaged, 0: two by two neighbours
 // No headers: the kernel compiles wherever NVRTC is, with or without a CUDA toolkit.
+#define COLOUR 0
+#define GREY 1
+#define DEPTH 2
+#define YUV422 3
+#define YUV420 4
+#define BAYER 5
+
+#define PIXELS 2                                        // that one thread makes
+#define SPAN 1024                                       // source columns weighed at a time
+#define HALO (KIND == BAYER ? 4 : 0)                    // columns more on either side
+#define SUMS (KIND == BAYER ? 4 : KIND == DEPTH ? 2 : 1)  // kept per item
+#define ITEMS (4 / ITEMSIZE)                            // per word of four bytes
+#define BATCH (KIND == BAYER ? 2 : 4)                   // rows whose loads are under way
 
 struct Parameters {
-    long long step;
-    int source_w, source_h, columns, rows, left, top, inner_w, inner_h;
-    float ratio_x, ratio_y;
+    long long nbytes;
+    int step, source_w, source_h, columns, rows, left, top, inner_w, inner_h;
+    float ratio_x, ratio_y, support_x, support_y, unit;
     float gain[3], bias[3];
     float pad;
 };
@@ -65,118 +85,315 @@ typedef float Value;
 __device__ inline Value cast(float value) { return value; }
 #endif
 
-#if AVERAGE
-// Source pixels [first, end) on one axis under the triangle of one tensor pixel.  The window and
-// the weights are those of torch's and PIL's antialiased bilinear; an axis that grows gets the
-// two neighbours of plain bilinear.
+// Source pixels [first, end) on one axis under the triangle of one tensor pixel.  Averaging, the
+// support is the ratio: window and weights are those of torch's and PIL's antialiased bilinear.
+// With a support of 1 they are the two neighbours of plain bilinear.
 struct Window {
     int first, end;
-    float center, inverse;
+    float offset, inverse;  // half a pixel less the triangle's centre; one over support
 
     __device__ float weight(int index) const {
-        return fmaxf(1.0f - fabsf(index + 0.5f - center) * inverse, 0.0f);
+        return fmaxf(1.0f - fabsf(index + offset) * inverse, 0.0f);
     }
 };
 
-__device__ inline Window window(int index, float ratio, int size) {
-    const float support = fmaxf(ratio, 1.0f);
+__device__ inline Window window(int index, float ratio, float support, int size) {
     const float center = ratio * (index + 0.5f);
     const int first = max((int)(center - support + 0.5f), 0);
     const int end = min((int)(center + support + 0.5f), size);
-    return {first, end, center, 1.0f / support};
+    return {first, end, 0.5f - center, 1.0f / support};
 }
 
-// Neighbouring threads read neighbouring windows, so a warp walks along rows that stay in L1.
-__device__ inline void sample(
-    const unsigned char *source, const Parameters &p, int column, int row, float *value) {
-    const Window x = window(column, p.ratio_x, p.source_w);
-    const Window y = window(row, p.ratio_y, p.source_h);
-    float total = 0.0f, first = 0.0f, second = 0.0f, third = 0.0f;
-    for (int j = y.first; j < y.end; ++j) {
-        const unsigned char *pixel = source + j * p.step + (long long)x.first * CHANNELS;
-        float row_total = 0.0f, row_first = 0.0f, row_second = 0.0f, row_third = 0.0f;
-        for (int i = x.first; i < x.end; ++i, pixel += CHANNELS) {
-            const float weight = x.weight(i);
-            row_total += weight;
-            row_first += weight * pixel[FIRST];
-            row_second += weight * pixel[SECOND];
-            row_third += weight * pixel[THIRD];
-        }
-        const float weight = y.weight(j);
-        total += weight * row_total;
-        first += weight * row_first;
-        second += weight * row_second;
-        third += weight * row_third;
-    }
-    value[0] = first / total;
-    value[1] = second / total;
-    value[2] = third / total;
+__device__ inline int clamp(int value, int low, int high) { return min(max(value, low), high); }
+
+// Four bytes of the picture, the first of them inside it.  Elsewhere than at a multiple of four
+// they are made of two aligned words, the second not beyond the last that the picture touches: an
+// aligned word with one byte of the picture in it is memory of the picture's allocation.
+template <bool ALIGNED>
+__device__ inline unsigned load(const unsigned char *at, const unsigned *last) {
+    if (ALIGNED) return __ldg((const unsigned *)at);
+    const unsigned *low = (const unsigned *)((size_t)at & ~(size_t)3);
+    const unsigned *high = low < last ? low + 1 : low;
+    return __funnelshift_r(__ldg(low), __ldg(high), 8 * ((size_t)at & 3));
 }
+
+__device__ inline float item(unsigned word, int index) {
+#if ITEMSIZE == 4
+    union { unsigned bits; float number; } word_as = {word};
+    return word_as.number;
 #else
-// Two neighbours on one axis and the weight of the second, pixel centres at half integers.
-struct Pair { int low, high; float weight; };
-
-__device__ inline Pair neighbours(int index, float ratio, int size) {
-    float position = ratio * (index + 0.5f) - 0.5f;
-    position = position < 0.0f ? 0.0f : position;
-    Pair pair;
-    pair.low = min((int)position, size - 1);
-    pair.high = min(pair.low + 1, size - 1);
-    pair.weight = min(position - pair.low, 1.0f);
-    return pair;
+    return word >> 8 * ITEMSIZE * index & (ITEMSIZE == 2 ? 0xFFFF : 0xFF);
+#endif
 }
 
-__device__ inline float mix(float low, float high, float weight) {
-    return low + (high - low) * weight;
-}
-
-struct Corners {
-    const unsigned char *upper_left, *upper_right, *lower_left, *lower_right;
-    float weight_x, weight_y;
-
-    __device__ float operator()(int channel) const {
-        return mix(mix(upper_left[channel], upper_right[channel], weight_x),
-                   mix(lower_left[channel], lower_right[channel], weight_x), weight_y);
-    }
+// Weighed sums over rows of the items of one word.  Aligned, so that they move as vectors.
+struct alignas(sizeof(float) * (ITEMS * SUMS < 4 ? ITEMS * SUMS : 4)) Column {
+    float of[ITEMS * SUMS];
 };
 
-__device__ inline void sample(
-    const unsigned char *source, const Parameters &p, int column, int row, float *value) {
-    const Pair x = neighbours(column, p.ratio_x, p.source_w);
-    const Pair y = neighbours(row, p.ratio_y, p.source_h);
-    const unsigned char *upper = source + y.low * p.step;
-    const unsigned char *lower = source + y.high * p.step;
-    const long long left = (long long)x.low * CHANNELS;
-    const long long right = (long long)x.high * CHANNELS;
-    const Corners corners = {
-        upper + left, upper + right, lower + left, lower + right, x.weight, y.weight};
-    value[0] = corners(FIRST);
-    value[1] = corners(SECOND);
-    value[2] = corners(THIRD);
-}
+// What one row adds to the sums of a word: itself, and for Bayer the rows around it.
+#if KIND == BAYER
+struct Words { unsigned here, above, below; };
+#else
+struct Words { unsigned here; };
 #endif
 
+// Read a row.  `at` is the word in row 0 of its plane.
+template <bool ALIGNED>
+__device__ inline Words fetch(
+    const unsigned char *at, const unsigned *last, const Parameters &p, int row) {
+#if KIND == BAYER
+    // The outermost rows are the ones next to them.
+    at += (long long)clamp(row, 1, p.source_h - 2) * p.step;
+    return {load<ALIGNED>(at, last), load<ALIGNED>(at - p.step, last),
+            load<ALIGNED>(at + p.step, last)};
+#else
+    return {load<ALIGNED>(at + (long long)row * p.step, last)};
+#endif
+}
+
+__device__ inline void add(
+    Column &sums, const Words &words, const Parameters &p, int row, float weight) {
+#if KIND == BAYER
+    // Per item: itself and the sum of the two rows around it, over the rows with red and over
+    // those with blue.
+    const bool with_red = (clamp(row, 1, p.source_h - 2) & 1) == SECOND;
+    const float red = with_red ? weight : 0.0f, blue = weight - red;
+    for (int k = 0; k < ITEMS; ++k) {
+        const float own = item(words.here, k);
+        const float around = item(words.above, k) + item(words.below, k);
+        sums.of[4 * k] += red * own;
+        sums.of[4 * k + 1] += red * around;
+        sums.of[4 * k + 2] += blue * own;
+        sums.of[4 * k + 3] += blue * around;
+    }
+#elif KIND == DEPTH
+    for (int k = 0; k < ITEMS; ++k) {
+        const float number = item(words.here, k);
+        if (number > 0.0f && number <= 3.402823466e38f) {
+            sums.of[2 * k] += weight * number;
+            sums.of[2 * k + 1] += weight;
+        }
+    }
+#else
+    for (int k = 0; k < ITEMS; ++k) sums.of[k] += weight * item(words.here, k);
+#endif
+}
+
+// Weigh the rows under one tensor row: neighbouring threads read neighbouring words of each.
+// The loads of a few rows are under way before the first is waited for.
+template <bool ALIGNED>
+__device__ inline void weigh_rows(
+    Column *line, const unsigned char *plane, const unsigned *last, const Parameters &p,
+    int words, const Window &y, int row_shift) {
+    for (int word = threadIdx.x; word < words; word += blockDim.x) {
+        Column sums = {};
+        for (int first = y.first; first < y.end; first += BATCH) {
+            Words rows[BATCH];
+#pragma unroll
+            for (int k = 0; k < BATCH; ++k) {
+                const int row = min(first + k, y.end - 1) >> row_shift;
+                rows[k] = fetch<ALIGNED>(plane + 4 * word, last, p, row);
+            }
+#pragma unroll
+            for (int k = 0; k < BATCH; ++k)
+                if (first + k < y.end) add(sums, rows[k], p, first + k, y.weight(first + k));
+        }
+        line[word] = sums;
+    }
+}
+
+__device__ inline void weigh_rows(
+    Column *line, const unsigned char *plane, const unsigned *last, const Parameters &p,
+    int items, const Window &y, int row_shift) {
+    const int words = (items + ITEMS - 1) / ITEMS;
+    if (((size_t)plane | p.step) % 4 == 0)
+        weigh_rows<true>(line, plane, last, p, words, y, row_shift);
+    else
+        weigh_rows<false>(line, plane, last, p, words, y, row_shift);
+}
+
+// Add one column.  `column` is counted from the first in the line, `index` from the picture's.
+__device__ inline void gather(
+    float *value, const float *line, const float *chroma, int column, int index, int width,
+    float weight) {
+#if KIND == YUV422
+    const float *pair = line + 2 * (column & ~1);
+    value[0] += weight * pair[FIRST + 2 * (column & 1)];
+    value[1] += weight * pair[SECOND];
+    value[2] += weight * pair[THIRD];
+#elif KIND == YUV420
+    value[0] += weight * line[column];
+    value[1] += weight * chroma[(column & ~1) + SECOND];
+    value[2] += weight * chroma[(column & ~1) + THIRD];
+#elif KIND == DEPTH
+    value[0] += weight * line[2 * column];
+    value[1] += weight * line[2 * column + 1];
+#elif KIND == BAYER
+    // Each colour is there, between two columns, between two rows, or between four pixels.
+    const int inside = clamp(index, 1, width - 2);
+    const float *own = line + 4 * (column + inside - index), *left = own - 4, *right = own + 4;
+    const float red_row = left[0] + right[0], around_red = left[1] + right[1];
+    const float blue_row = left[2] + right[2], around_blue = left[3] + right[3];
+    if ((inside & 1) == FIRST) {
+        value[0] += weight * (own[0] + 0.5f * own[3]);
+        value[1] += weight * (own[2] + 0.25f * (own[1] + red_row));
+        value[2] += weight * (0.25f * around_red + 0.5f * blue_row);
+    } else {
+        value[0] += weight * (0.5f * red_row + 0.25f * around_blue);
+        value[1] += weight * (own[0] + 0.25f * (own[3] + blue_row));
+        value[2] += weight * (0.5f * own[1] + own[2]);
+    }
+#else
+    const float *pixel = line + column * CHANNELS;
+    value[0] += weight * pixel[FIRST];
+    value[1] += weight * pixel[SECOND];
+    value[2] += weight * pixel[THIRD];
+#endif
+}
+
+// From weighed sums to what the encoding means: red, green, blue, or one number.
+__device__ inline void decode(float *value, const Parameters &p, float total) {
+#if KIND == DEPTH
+    // Less than that of valid depth is the rounding of a weight of zero.
+    value[0] = value[1] > 1e-3f * total ? value[0] / value[1] * p.unit : 0.0f;
+#else
+    for (int k = 0; k < 3; ++k) value[k] *= p.unit / total;
+#endif
+#if KIND == YUV422 || KIND == YUV420
+    const float y = 1.164f * fmaxf(value[0] - 16.0f, 0.0f);
+    const float u = value[1] - 128.0f, v = value[2] - 128.0f;
+    value[0] = fminf(fmaxf(y + 1.596f * v, 0.0f), 255.0f);
+    value[1] = fminf(fmaxf(y - 0.391f * u - 0.813f * v, 0.0f), 255.0f);
+    value[2] = fminf(fmaxf(y + 2.018f * u, 0.0f), 255.0f);
+#endif
+#if LUMA
+    value[0] = 0.299f * value[0] + 0.587f * value[1] + 0.114f * value[2];
+#endif
+#if SWAP
+    const float red = value[0];
+    value[0] = value[2];
+    value[2] = red;
+#endif
+}
+
+struct alignas(2 * sizeof(Value)) Two { Value first, second; };
+
+// Write neighbours, two at a time where memory is aligned.
+template <int MOST>
+__device__ inline void write(Value *to, const Value *from, int count) {
+    const bool aligned = (size_t)to % sizeof(Two) == 0;
+#pragma unroll
+    for (int k = 0; k < MOST; k += 2) {
+        if (aligned && k + 1 < count) {
+            *(Two *)(to + k) = {from[k], from[k + 1]};
+        } else {
+            if (k < count) to[k] = from[k];
+            if (k + 1 < count) to[k + 1] = from[k + 1];
+        }
+    }
+}
+
+// A block makes a strip of one tensor row.  First each thread weighs the rows of some columns
+// under the strip, then it weighs the columns under its own pixels.
 extern "C" __global__ void image_transform(
     const unsigned char *__restrict__ source, Value *__restrict__ tensor, const Parameters p) {
-    const int column = blockIdx.x * blockDim.x + threadIdx.x;
-    const int row = blockIdx.y * blockDim.y + threadIdx.y;
-    if (column >= p.columns || row >= p.rows) return;
-
-    float value[3] = {p.pad, p.pad, p.pad};
-    const int x = column - p.left, y = row - p.top;
-    if (x >= 0 && y >= 0 && x < p.inner_w && y < p.inner_h) {
-        sample(source, p, x, y, value);
-#if LUMA
-        value[0] = 0.299f * value[0] + 0.587f * value[1] + 0.114f * value[2];
+    __shared__ Column line[(SPAN + 2 * HALO) * CHANNELS / ITEMS];
+#if KIND == YUV420
+    __shared__ Column chroma[SPAN / ITEMS];
+#else
+    Column *chroma = line;
 #endif
+    const unsigned *last = (const unsigned *)((size_t)(source + p.nbytes - 1) & ~(size_t)3);
+    const int row = blockIdx.x, strip = PIXELS * blockDim.x;
+    const int column = blockIdx.y * strip + PIXELS * threadIdx.x;
+    float value[PIXELS][3] = {}, total[PIXELS] = {};
+
+    // Of the picture inside the tensor, the same for all threads of the block:
+    const int low = clamp(blockIdx.y * strip - p.left, 0, p.inner_w);
+    const int high = clamp((blockIdx.y + 1) * strip - p.left, 0, p.inner_w);
+    if (row >= p.top && row < p.top + p.inner_h && low < high) {
+        const Window y = window(row - p.top, p.ratio_y, p.support_y, p.source_h);
+        const int end = window(high - 1, p.ratio_x, p.support_x, p.source_w).end;
+        int begin = window(low, p.ratio_x, p.support_x, p.source_w).first & ~3;
+        for (; begin < end; begin += SPAN) {
+            const int stop = min(begin + SPAN, end), origin = max(begin - HALO, 0);
+            const int items = (min(stop + HALO, p.source_w) - origin) * CHANNELS;
+            const long long offset = (long long)origin * CHANNELS * ITEMSIZE;
+            __syncthreads();
+            weigh_rows(line, source + offset, last, p, items, y, 0);
+#if KIND == YUV420
+            const unsigned char *below = source + (long long)p.source_h * p.step + offset;
+            weigh_rows(chroma, below, last, p, items, y, 1);
+#endif
+            __syncthreads();
+#pragma unroll
+            for (int k = 0; k < PIXELS; ++k) {
+                const int inner = clamp(column + k - p.left, 0, p.inner_w - 1);
+                const Window x = window(inner, p.ratio_x, p.support_x, p.source_w);
+#pragma unroll 2
+                for (int index = max(x.first, begin); index < min(x.end, stop); ++index) {
+                    const float weight = x.weight(index);
+                    total[k] += weight;
+                    gather(value[k], line[0].of, chroma[0].of, index - origin, index, p.source_w,
+                           weight);
+                }
+            }
+        }
+        float rows = 0.0f;
+        for (int index = y.first; index < y.end; ++index) rows += y.weight(index);
+        for (int k = 0; k < PIXELS; ++k) decode(value[k], p, total[k] * rows);
     }
 
-    const long long pixel = (long long)row * p.columns + column;
-    const long long plane = (long long)p.rows * p.columns;
-    for (int output = 0; output < OUTPUTS; ++output) {
-        const long long at = NHWC ? pixel * OUTPUTS + output : output * plane + pixel;
-        tensor[at] = cast(value[output] * p.gain[output] + p.bias[output]);
+    Value out[PIXELS * OUTPUTS];
+    for (int k = 0; k < PIXELS; ++k) {
+        const int x = column + k - p.left, y = row - p.top;
+        const bool inside = x >= 0 && x < p.inner_w && y >= 0 && y < p.inner_h;
+        for (int output = 0; output < OUTPUTS; ++output) {
+            const float number = inside ? value[k][output] : p.pad;
+            out[NHWC ? k * OUTPUTS + output : output * PIXELS + k] =
+                cast(number * p.gain[output] + p.bias[output]);
+        }
     }
+    const int count = min(PIXELS, p.columns - column);
+    const long long pixel = (long long)row * p.columns + column;
+#if NHWC
+    write<PIXELS * OUTPUTS>(tensor + pixel * OUTPUTS, out, count * OUTPUTS);
+#else
+    for (int output = 0; output < OUTPUTS; ++output)
+        write<PIXELS>(
+            tensor + output * (long long)p.rows * p.columns + pixel, out + output * PIXELS, count);
+#endif
 }
 """
-"""One thread makes one tensor pixel, all of its channels."""
+"""
+One launch; each byte is read once per tensor row that needs it, by coalesced loads.
+
+The two passes of a separable filter meet in shared memory, so that a source row costs a thread
+four bytes of one load instead of a few bytes scattered over every tensor pixel.  What is between
+the passes is linear in the bytes: chroma is resized as such, and debayering splits into rows and
+columns too.
+"""
+
+
+def grid_and_block(columns: int, rows: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """
+    Return blocks and threads for a tensor.
+
+    Parameters
+    ----------
+    columns : int
+        Of the tensor, padding included.
+    rows : int
+        Of the tensor, padding included.
+
+    Returns
+    -------
+    tuple
+        Blocks per axis, rows first; threads of a block.
+
+    """
+    strips = -(-columns // (PIXELS * MOST_THREADS))
+    threads = -(-columns // (PIXELS * strips))
+    threads += -threads % 32
+    return (rows, -(-columns // (PIXELS * threads))), (threads, 1)

@@ -10,11 +10,10 @@ from itertools import product
 import pytest
 import torch
 
+from gpu_runtime.encoding import ENCODINGS
 from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.fit import Fit
-from gpu_runtime.image_format import ENCODINGS
 from gpu_runtime.image_format import ImageFormat
-from gpu_runtime.image_format import PREPARED
 from gpu_runtime.layout import Layout
 from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transforms import make_image_transform
@@ -82,7 +81,7 @@ def make_format(width: int, height: int, encoding: str = 'bgr8', padding: int = 
 
 
 @pytest.mark.parametrize('geometry', GEOMETRIES)
-@pytest.mark.parametrize('encoding', PREPARED)
+@pytest.mark.parametrize('encoding', list(ENCODINGS))
 @pytest.mark.parametrize('antialias', [False, True])
 def test_agrees_with_the_oracle(
     gpu: torch.device,
