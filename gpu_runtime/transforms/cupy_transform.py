@@ -96,7 +96,8 @@ class CupyTransform:
         Raises
         ------
         SpecMismatchError
-            If ``data`` has another type or device, or too few bytes.
+            If ``data`` has another type or device, or too few bytes, or if depth is to be read
+            as a picture or a picture as depth.
         CudaError
             If the kernel cannot be compiled or launched.
 

@@ -76,7 +76,8 @@ class TorchTransform:
         Raises
         ------
         SpecMismatchError
-            If ``data`` has another type or device, or too few bytes.
+            If ``data`` has another type or device, or too few bytes, or if depth is to be read
+            as a picture or a picture as depth.
 
         """
         require_image_data(data, format, spec, self._device)
