@@ -136,6 +136,16 @@ template <typename T> T __ldg(const T *at) { return *at; }
 static unsigned __funnelshift_r(unsigned low, unsigned high, unsigned shift) {
     return ((unsigned long long)high << 32 | low) >> shift;
 }
+static unsigned __byte_perm(unsigned x, unsigned y, unsigned selector) {
+    const unsigned long long bytes = (unsigned long long)y << 32 | x;
+    unsigned found = 0;
+    for (int k = 0; k < 4; ++k) found |= (bytes >> 8 * (selector >> 4 * k & 7) & 0xFF) << 8 * k;
+    return found;
+}
+static unsigned __dp4a(unsigned x, unsigned y, unsigned sum) {
+    for (int k = 0; k < 32; k += 8) sum += (x >> k & 0xFF) * (y >> k & 0xFF);
+    return sum;
+}
 static unsigned short as_half(float value) {
     _Float16 half = value;
     return __builtin_bit_cast(unsigned short, half);
