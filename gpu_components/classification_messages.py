@@ -92,7 +92,7 @@ def draw_lines(data: NDArray[np.uint8], format: ImageFormat, classes: Named) -> 
     data : numpy.ndarray
         uint8 (format.nbytes,).
     format : ImageFormat
-        How to read it.
+        How to read it: 8-bit colour or grey.
     classes : list of tuple
         Class and score, one line each.
 

@@ -32,6 +32,7 @@ from gpu_runtime.depth import organised_points
 from gpu_runtime.depth.depth_traits import AUTO
 from gpu_runtime.depth.depth_traits import AutoDepthKind
 from gpu_runtime.depth.depth_traits import AutoDepthNormalization
+from gpu_runtime.drawable import drawable_pixels
 from gpu_runtime.errors import ParameterError
 from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.fit import Fit
@@ -260,8 +261,9 @@ class DepthEstimator(Component[DepthEstimatorParameters, DepthNetwork]):
             colors = self._colors(depth, self.params.colormap, near, far)
             results['gpu_depth_color'] = self._picture(frame, colors, 'rgb8', stream)
         if 'points' in wanted and (rays := self._rays_of(camera)) is not None:
-            data, stride = frame.use(stream), self.params.point_stride
-            points = organised_points(depth, rays, data, frame.format, stride)
+            points = organised_points(
+                depth, rays, *drawable_pixels(frame, stream), self.params.point_stride
+            )
             results['points'] = Result((points,), point_cloud_message)
         return results
 

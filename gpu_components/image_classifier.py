@@ -30,6 +30,7 @@ from gpu_runtime.classification import region_crops
 from gpu_runtime.classification import unpack_regions
 from gpu_runtime.detection import DetectedFrame
 from gpu_runtime.detection import load_labels
+from gpu_runtime.drawable import drawable_pixels
 from gpu_runtime.errors import SpecMismatchError
 
 if TYPE_CHECKING:
@@ -175,13 +176,15 @@ class ImageClassifier(Component[ImageClassifierParameters, Classifier]):
         def message(header: Header, rows: Any) -> Classification:
             return classification_message(header, named(rows[:, 0], rows[:, 1]))
 
-        def annotated(header: Header, rows: Any, data: Any) -> Image:
-            lines = named(rows[:, 0], rows[:, 1])
-            return image_message(header, frame.format, draw_lines(data, frame.format, lines))
-
         results = {'classification': Result((top,), message)}
         if self.wants('optimized_output'):
-            results['optimized_output'] = Result((top, frame.use(stream)), annotated)
+            pixels, layout = drawable_pixels(frame, stream)
+
+            def annotated(header: Header, rows: Any, data: Any) -> Image:
+                lines = named(rows[:, 0], rows[:, 1])
+                return image_message(header, layout, draw_lines(data, layout, lines))
+
+            results['optimized_output'] = Result((top, pixels), annotated)
         return results
 
     def _classify_regions(self, detected: DetectedFrame, stream: Stream) -> Results:
@@ -201,16 +204,18 @@ class ImageClassifier(Component[ImageClassifierParameters, Classifier]):
             classes = [named(*pair) for pair in zip(ids, scores, strict=True)]
             return classified_message(header, boxes, classes)
 
-        def annotated(header: Header, rows: Any, data: Any) -> Image:
-            boxes, ids, scores = unpack_regions(rows)
-            best = [named(*pair)[:1] or [('', 0.0)] for pair in zip(ids, scores, strict=True)]
-            names, sure = [row[0][0] for row in best], np.array([row[0][1] for row in best])
-            drawn = draw_detections(data, frame.format, boxes, sure, names)
-            return image_message(header, frame.format, drawn)
-
         results = {'classified_detections': Result((table,), message)}
         if self.wants('optimized_output'):
-            results['optimized_output'] = Result((table, frame.use(stream)), annotated)
+            pixels, layout = drawable_pixels(frame, stream)
+
+            def annotated(header: Header, rows: Any, data: Any) -> Image:
+                boxes, ids, scores = unpack_regions(rows)
+                best = [named(*pair)[:1] or [('', 0.0)] for pair in zip(ids, scores, strict=True)]
+                names, sure = [row[0][0] for row in best], np.array([row[0][1] for row in best])
+                drawn = draw_detections(data, layout, boxes, sure, names)
+                return image_message(header, layout, drawn)
+
+            results['optimized_output'] = Result((table, pixels), annotated)
         return results
 
     def _namer(self) -> Callable[[Any, Any], Named]:

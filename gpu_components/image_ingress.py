@@ -17,6 +17,8 @@ from sensor_msgs.msg import Image
 from gpu_components.cdr import parse_image_header
 from gpu_components.cdr import parse_stamp_ns
 from gpu_components.topic_ingress import TopicIngress
+from gpu_runtime.encoding import ENCODINGS
+from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.header import Header
 from gpu_runtime.image_format import ImageFormat
 
@@ -75,6 +77,11 @@ class ImageIngress(TopicIngress):
     def _frame(self, message: bytes, received_s: float) -> Frame:
         image = parse_image_header(message)
         picture = ImageFormat(image.width, image.height, image.encoding, image.step)
+        if image.is_bigendian and ENCODINGS[image.encoding].itemsize > 1:
+            raise SpecMismatchError(
+                f'image of {image.encoding} is big endian; expected is_bigendian 0 for pixels of '
+                'more than one byte: swap the bytes at the publisher'
+            )
         picture.require_nbytes(image.data_nbytes)
         return self._context.frame(
             Header(image.stamp_ns, image.frame_id),

@@ -33,6 +33,7 @@ from gpu_runtime.detection import Detector
 from gpu_runtime.detection import load_labels
 from gpu_runtime.detection import preset_names
 from gpu_runtime.detection import resolve_preset
+from gpu_runtime.drawable import drawable_pixels
 from gpu_runtime.errors import ParameterError
 from gpu_runtime.header import Header
 from gpu_runtime.models import BACKENDS
@@ -264,9 +265,10 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
         found = detections.packed()
         item = DetectedFrame(frame, detections, stream.record())
         results = {'object_detections': Result((found,), self._builder(), item)}
-        if self.params.publish_overlay:  # downloaded and drawn only while somebody looks
-            draw = _overlay(frame.format, self.prepared.labels)
-            results['detections_overlay'] = Result((found, frame.use(stream)), draw)
+        if self.params.publish_overlay and self.wants('detections_overlay'):
+            pixels, layout = drawable_pixels(frame, stream)
+            draw = _overlay(layout, self.prepared.labels)
+            results['detections_overlay'] = Result((found, pixels), draw)
         return results
 
     def _limits(self) -> DetectionLimits:

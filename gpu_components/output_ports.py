@@ -92,7 +92,7 @@ class OutputPorts:
         Parameters
         ----------
         topic : str
-            Name as the component declares it.
+            Name as the component declares it; with several cameras, that of any of them counts.
 
         Returns
         -------
@@ -100,6 +100,11 @@ class OutputPorts:
             True with a subscriber in ROS or on the bus, or with ``publish: always``.
 
         """
+        if topic in self._latched:
+            return self.wants_ros(topic)
+        return any(self._wants(topic_of(camera, topic)) for camera in self._of_camera)
+
+    def _wants(self, topic: str) -> bool:
         return self.wants_ros(topic) or (
             topic in self._channels and self._channels[topic].wanted()
         )
@@ -111,7 +116,7 @@ class OutputPorts:
         Parameters
         ----------
         topic : str
-            Name as the component declares it.
+            Name of one camera's output.
 
         Returns
         -------
@@ -140,7 +145,7 @@ class OutputPorts:
 
         """
         own = (output.topic for output in self._of_camera[camera])
-        return any(map(self.wants, own)) or any(map(self._heard, self._latched))
+        return any(map(self._wants, own)) or any(map(self._heard, self._latched))
 
     def _heard(self, topic: str) -> bool:
         return bool(self._publishers[topic].get_subscription_count() > 0)

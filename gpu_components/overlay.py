@@ -36,7 +36,7 @@ def draw_detections(
     data : numpy.ndarray
         uint8 (format.nbytes,).
     format : ImageFormat
-        How to read it.
+        How to read it: 8-bit colour or grey.
     boxes : numpy.ndarray
         float32 (N, 4): left, top, right, bottom in pixels of the picture.
     scores : numpy.ndarray

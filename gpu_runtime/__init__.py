@@ -9,6 +9,8 @@ from gpu_runtime.camera_model import CameraModel
 from gpu_runtime.device import resolve_device
 from gpu_runtime.device_budget import BudgetReport
 from gpu_runtime.device_budget import DeviceBudget
+from gpu_runtime.encoding import Encoding
+from gpu_runtime.encoding import ENCODINGS
 from gpu_runtime.errors import CudaError
 from gpu_runtime.errors import GpuPerceptionError
 from gpu_runtime.errors import LifecycleError
@@ -24,8 +26,6 @@ from gpu_runtime.frame import Frame
 from gpu_runtime.frame_bus import FrameBus
 from gpu_runtime.gpu_context import GpuContext
 from gpu_runtime.header import Header
-from gpu_runtime.image_format import Encoding
-from gpu_runtime.image_format import ENCODINGS
 from gpu_runtime.image_format import ImageFormat
 from gpu_runtime.layout import Layout
 from gpu_runtime.metrics import Metrics

@@ -6,53 +6,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gpu_runtime.encoding import ENCODINGS
 from gpu_runtime.errors import SpecMismatchError
+from gpu_runtime.pixel_kind import PixelKind
 
 MAX_SIDE_PX = 32768
 """Largest accepted width or height: above it a header is more likely corrupt than real."""
 
+MAX_STEP = 2**31 - 1
+"""Largest accepted bytes of a row."""
 
-@dataclass(frozen=True)
-class Encoding:
-    """
-    How the bytes of one pixel are to be read.
-
-    Parameters
-    ----------
-    name : str
-        Name as in ``sensor_msgs/image_encodings.hpp``.
-    channels : int
-        Interleaved channels per pixel.
-    rgb : tuple of int
-        Channel that holds red, green and blue; three equal numbers for grey.
-    itemsize : int
-        Bytes per channel; only one-byte encodings can be prepared for a network.
-
-    """
-
-    name: str
-    channels: int
-    rgb: tuple[int, int, int]
-    itemsize: int = 1
-
-
-ENCODINGS: dict[str, Encoding] = {
-    encoding.name: encoding
-    for encoding in (
-        Encoding('rgb8', 3, (0, 1, 2)),
-        Encoding('bgr8', 3, (2, 1, 0)),
-        Encoding('rgba8', 4, (0, 1, 2)),
-        Encoding('bgra8', 4, (2, 1, 0)),
-        Encoding('mono8', 1, (0, 0, 0)),
-        Encoding('mono16', 1, (0, 0, 0), itemsize=2),
-        Encoding('16UC1', 1, (0, 0, 0), itemsize=2),
-        Encoding('32FC1', 1, (0, 0, 0), itemsize=4),
-    )
-}
-"""Every encoding that a frame can hold."""
-
-PREPARED = tuple(name for name, encoding in ENCODINGS.items() if encoding.itemsize == 1)
-"""The encodings that :class:`~gpu_runtime.transforms.ImageTransform` prepares."""
+MIN_BAYER_PX = 3
+"""Smallest side of a Bayer picture: a pixel inside and its neighbours."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +32,16 @@ class ImageFormat:
     height : int
         Rows.
     encoding : str
-        A key of :data:`ENCODINGS`.
+        A key of :data:`~gpu_runtime.encoding.ENCODINGS`.
     step : int
-        Bytes from one row to the next, at least those of its pixels.
+        Bytes from one row to the next, at least those of its pixels; of nv12 and nv21 those of
+        both planes.
 
     Raises
     ------
     SpecMismatchError
-        If a field is out of range or the encoding is unknown.
+        If a field is out of range, the encoding is unknown or cannot have this size: pairs of
+        pixels that share chroma need even sides, debayering neighbours.
 
     """
 
@@ -94,15 +61,36 @@ class ImageFormat:
                 f'image size {self.width}x{self.height} px is out of range; expected '
                 f'1 to {MAX_SIDE_PX} px a side: check the publisher'
             )
+        self._require_whole_blocks()
+        if self.step > MAX_STEP:
+            raise SpecMismatchError(
+                f'image step {self.step} is out of range; expected at most {MAX_STEP} bytes a '
+                'row: check the publisher'
+            )
         if self.step < self.row_nbytes:
             raise SpecMismatchError(
                 f'image step {self.step} is too small; {self.width} px of {self.encoding} need '
                 f'at least {self.row_nbytes} bytes a row: check the publisher'
             )
 
+    def _require_whole_blocks(self) -> None:
+        kind = ENCODINGS[self.encoding].kind
+        columns, rows = kind.block_wh
+        if self.width % columns or self.height % rows:
+            expected = 'even width and height' if rows == 2 else 'an even width'
+            raise SpecMismatchError(
+                f'image size {self.width}x{self.height} px does not fit {self.encoding}, whose '
+                f'pixels share chroma; expected {expected}: crop at the camera driver'
+            )
+        if kind is PixelKind.BAYER and min(self.width, self.height) < MIN_BAYER_PX:
+            raise SpecMismatchError(
+                f'image size {self.width}x{self.height} px is too small for {self.encoding}; '
+                f'expected at least {MIN_BAYER_PX} px a side: check the publisher'
+            )
+
     @property
     def channels(self) -> int:
-        """Channels per pixel."""
+        """Items per pixel of a row."""
         return ENCODINGS[self.encoding].channels
 
     @property
@@ -111,9 +99,15 @@ class ImageFormat:
         return self.width * self.channels * ENCODINGS[self.encoding].itemsize
 
     @property
+    def data_rows(self) -> int:
+        """Rows of ``step`` bytes in memory: the height, half more with a plane of chroma."""
+        planar = ENCODINGS[self.encoding].kind is PixelKind.YUV420
+        return self.height * 3 // 2 if planar else self.height
+
+    @property
     def nbytes(self) -> int:
-        """Bytes of the whole image: ``step * height``, as sensor_msgs/Image defines ``data``."""
-        return self.step * self.height
+        """Bytes of the whole image, ``step`` times :attr:`data_rows`."""
+        return self.step * self.data_rows
 
     def require_nbytes(self, nbytes: int) -> None:
         """
@@ -131,7 +125,8 @@ class ImageFormat:
 
         """
         if nbytes < self.nbytes:
+            rows = '' if self.data_rows == self.height else ' and of its chroma'
             raise SpecMismatchError(
-                f'image data has {nbytes} bytes; step {self.step} x height {self.height} needs '
-                f'{self.nbytes}: check the publisher'
+                f'image data has {nbytes} bytes; step {self.step} x height {self.height}{rows} '
+                f'needs {self.nbytes}: check the publisher'
             )

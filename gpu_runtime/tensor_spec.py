@@ -19,8 +19,9 @@ class TensorSpec:
     """
     Shape, type and value range of a prepared image tensor.
 
-    A value is computed as ``(pixel * scale - mean[c]) / std[c]`` from 8-bit pixels, padding
-    included.  Instances are hashable: equal specs share one tensor per frame.
+    A value is computed as ``(pixel * scale - mean[c]) / std[c]``, padding included.  A pixel is 0
+    to 255 whatever the picture's encoding, or metres with ``channels='depth'``.  Instances are
+    hashable: equal specs share one tensor per frame.
 
     Parameters
     ----------
@@ -31,19 +32,20 @@ class TensorSpec:
     fit : Fit
         Stretch or letterbox.
     channels : str
-        ``'rgb'``, ``'bgr'`` or ``'mono'`` (BT.601 luma 0.299 R + 0.587 G + 0.114 B, as OpenCV).
+        ``'rgb'``, ``'bgr'`` or ``'mono'`` (BT.601 luma 0.299 R + 0.587 G + 0.114 B, as OpenCV) of
+        a picture; ``'depth'`` of a depth map (16UC1, 32FC1): one channel, 0 where invalid.
     layout : Layout
         NCHW or NHWC.
     dtype : torch.dtype
         ``torch.float32`` or ``torch.float16``.
     scale : float
-        Factor applied to the 8-bit value first, e.g. ``1 / 255``.
+        Factor applied to the pixel first, e.g. ``1 / 255``; 1 keeps metres.
     mean : tuple of float
         Subtracted per output channel, after scaling.
     std : tuple of float
         Divided by per output channel.
     pad : float
-        8-bit value of the padding, in every channel.
+        Pixel value of the padding, in every channel.
     multiple : int
         With a size of 0: sides are padded (never scaled) up to a multiple of this.
     antialias : bool
@@ -106,10 +108,10 @@ class TensorSpec:
     @property
     def channel_count(self) -> int:
         """Number of output channels."""
-        counts = {'rgb': 3, 'bgr': 3, 'mono': 1}
+        counts = {'rgb': 3, 'bgr': 3, 'mono': 1, 'depth': 1}
         if self.channels not in counts:
             raise SpecMismatchError(
-                f'tensor spec channels {self.channels!r}: expected rgb, bgr or mono'
+                f'tensor spec channels {self.channels!r}: expected rgb, bgr, mono or depth'
             )
         return counts[self.channels]
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from typing import ClassVar
 from typing import TYPE_CHECKING
 from typing import TypeVar
@@ -16,7 +17,6 @@ from gpu_components.output import Output
 from gpu_components.sources.source_parameters import SourceParameters
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 Q = TypeVar('Q', bound=SourceParameters)
@@ -30,15 +30,15 @@ class Source(Component[Q, S]):
     outputs: ClassVar[tuple[Output, ...]] = (Output('image_raw', Image, bus=True),)
     encoding: ClassVar[str] = 'bgr8'
 
-    def read(self) -> NDArray[np.uint8] | None:
+    def read(self) -> NDArray[Any] | None:
         """
         Return the next picture.
 
         Returns
         -------
         numpy.ndarray or None
-            uint8 (height, width, 3) in :attr:`encoding`, valid until the next call; None at the
-            end.
+            (height, width) or (height, width, channels) of the type of :attr:`encoding`, which is
+            not one of two planes; valid until the next call; None at the end.
 
         """
         raise NotImplementedError

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpu_components.stage import Stage
+from gpu_runtime.encoding import ENCODINGS
+from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.header import Header
 from gpu_runtime.image_format import ImageFormat
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gpu_components.component_parameters import ComponentParameters
     from gpu_components.stage import StageLinks
 
@@ -92,10 +96,22 @@ class SourceStage(Stage):
             source.log.info('end of the pictures')
             return False
         self._metrics.count('received')
-        height, width = picture.shape[:2]
         header = Header(self._links.now_ns(), source.params.frame_id)
-        layout = ImageFormat(width, height, source.encoding, width * 3)
         data = np.ascontiguousarray(picture)
+        layout = _layout(data, source.encoding)
         frame = source.context.frame(header, layout, data, metrics=self._metrics)
         self._links.egress.submit([(frame, {'image_raw': frame})], stream, started)
         return True
+
+
+def _layout(picture: NDArray[Any], encoding: str) -> ImageFormat:
+    """Return how a contiguous picture is to be read, if it is what its encoding says."""
+    height, width = picture.shape[:2]
+    known = ENCODINGS[encoding]
+    items = picture.shape[2] if picture.ndim == 3 else 1
+    if (items, picture.itemsize) != (known.channels, known.itemsize):
+        raise SpecMismatchError(
+            f'a source gave {picture.dtype} of shape {picture.shape} as {encoding}; expected '
+            f'{known.channels} items of {known.itemsize} bytes per pixel: correct its encoding'
+        )
+    return ImageFormat(width, height, encoding, width * items * picture.itemsize)

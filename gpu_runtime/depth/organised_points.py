@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gpu_runtime.image_format import ENCODINGS
+from gpu_runtime.encoding import ENCODINGS
 
 if TYPE_CHECKING:
     from gpu_runtime.image_format import ImageFormat
@@ -32,7 +32,7 @@ def organised_points(
     data : torch.Tensor
         uint8, the picture's bytes.
     format : ImageFormat
-        How to read them; its size is that of ``depth``.
+        How to read them: 8-bit colour or grey, of the size of ``depth``.
     stride : int
         The one of ``rays``.
 
@@ -54,5 +54,5 @@ def organised_points(
 def _packed_colors(data: torch.Tensor, format: ImageFormat, stride: int) -> torch.Tensor:
     shape = (format.height, format.width, format.channels)
     pixels = data.as_strided(shape, (format.step, format.channels, 1))[::stride, ::stride]
-    red, green, blue = (pixels[:, :, c].to(torch.int32) for c in ENCODINGS[format.encoding].rgb)
+    red, green, blue = (pixels[:, :, c].to(torch.int32) for c in ENCODINGS[format.encoding].order)
     return red * 0x10000 + green * 0x100 + blue

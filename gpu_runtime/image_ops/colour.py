@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import ClassVar
 from typing import TYPE_CHECKING
 
-from gpu_runtime.image_format import ENCODINGS
+from gpu_runtime.encoding import ENCODINGS
 from gpu_runtime.image_ops.argument import argument
 from gpu_runtime.image_ops.operation import Operation
 from gpu_runtime.image_ops.picture import OUTPUT_ENCODINGS

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gpu_runtime.image_format import ENCODINGS
+from gpu_runtime.encoding import ENCODINGS
 from gpu_runtime.image_format import ImageFormat
+from gpu_runtime.pixel_kind import PixelKind
 from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transforms.torch_transform import LUMA
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gpu_runtime.stream import Stream
 
 OUTPUT_ENCODINGS = ('rgb8', 'bgr8', 'mono8', 'rgba8', 'bgra8')
-"""What a picture can be written as; pictures that arrive as something else leave as rgb8."""
+"""What a picture can be written as; mono16 leaves as mono8, other encodings leave as rgb8."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,12 @@ class Picture:
         Raises
         ------
         SpecMismatchError
-            If the frame's encoding cannot be prepared.
+            If the frame is a depth map.
 
         """
         encoding = frame.format.encoding
         if encoding not in OUTPUT_ENCODINGS:
-            encoding = 'mono8' if ENCODINGS[encoding].channels == 1 else 'rgb8'
+            encoding = 'mono8' if ENCODINGS[encoding].kind is PixelKind.GREY else 'rgb8'
         grey = encoding == 'mono8'
         kind, count = ('mono', 1) if grey else ('rgb', 3)
         spec = TensorSpec(0, 0, channels=kind, scale=1.0, mean=(0.0,) * count, std=(1.0,) * count)
@@ -125,7 +126,7 @@ class Picture:
         shape = (self.height, self.width, channels)
         pixels = torch.empty(shape, dtype=torch.uint8, device=self.planes.device)
         rounded = self.planes.round().clamp(0, 255)
-        places = ENCODINGS[self.encoding].rgb[: self.planes.shape[0]]
+        places = ENCODINGS[self.encoding].order[: self.planes.shape[0]]
         for plane, place in zip(rounded, places, strict=True):
             pixels[:, :, place] = plane
         if channels == 4:

@@ -13,10 +13,11 @@ import numpy.typing as npt
 import torch
 
 from gpu_runtime.affine_map import AffineMap
+from gpu_runtime.encoding import ENCODINGS
 from gpu_runtime.errors import SpecMismatchError
-from gpu_runtime.image_format import ENCODINGS
 from gpu_runtime.image_format import ImageFormat
 from gpu_runtime.layout import Layout
+from gpu_runtime.pixel_kind import PixelKind
 from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transforms import transform_kernel
 from gpu_runtime.transforms.cupy_kernel import CupyKernel
@@ -34,6 +35,7 @@ class _Launch:
 
     kernel: CupyKernel
     grid: tuple[int, int]
+    block: tuple[int, int]
     parameters: npt.NDArray[np.void]
     map: AffineMap
     shape: tuple[int, int, int, int]
@@ -74,8 +76,7 @@ class CupyTransform:
         """
         Enqueue the kernel on the calling thread's current torch stream; does not block.
 
-        The first call with a combination of encoding, channels, layout, type and averaging
-        compiles.
+        The first call with a combination of encoding, channels, layout and type compiles.
 
         Parameters
         ----------
@@ -95,16 +96,17 @@ class CupyTransform:
         Raises
         ------
         SpecMismatchError
-            If ``data`` has another type or device, or too few bytes.
+            If ``data`` has another type or device, or too few bytes, or if depth is to be read
+            as a picture or a picture as depth.
         CudaError
             If the kernel cannot be compiled or launched.
 
         """
-        require_image_data(data, format, self._device)
+        require_image_data(data, format, spec, self._device)
         launch = self._launch(format, spec)
         tensor = torch.empty(launch.shape, dtype=spec.dtype, device=self._device)
         arguments = (data.data_ptr(), tensor.data_ptr(), launch.parameters)
-        launch.kernel.launch(launch.grid, transform_kernel.BLOCK, arguments)
+        launch.kernel.launch(launch.grid, launch.block, arguments)
         return PreparedTensor(tensor, launch.map, spec)
 
     def _make_kernel(self, options: tuple[str, ...]) -> CupyKernel:
@@ -118,28 +120,27 @@ class CupyTransform:
         fitted = AffineMap.fit(spec, format.width, format.height)
         shape = spec.shape(format.width, format.height)
         rows, columns = shape[2:] if spec.layout is Layout.NCHW else shape[1:3]
-        block_w, block_h = transform_kernel.BLOCK
+        grid, block = transform_kernel.grid_and_block(columns, rows)
         return _Launch(
-            kernel=self._kernel(compile_options(format, spec, averages(spec, fitted))),
-            grid=(-(-columns // block_w), -(-rows // block_h)),
+            kernel=self._kernel(compile_options(format, spec)),
+            grid=grid,
+            block=block,
             parameters=kernel_parameters(format, spec, fitted, columns, rows),
             map=fitted,
             shape=shape,
         )
 
 
-def compile_options(format: ImageFormat, spec: TensorSpec, average: bool) -> tuple[str, ...]:
+def compile_options(format: ImageFormat, spec: TensorSpec) -> tuple[str, ...]:
     """
     Return the macros that specialise the kernel.
 
     Parameters
     ----------
     format : ImageFormat
-        Gives the channels and their order.
+        Gives the encoding.
     spec : TensorSpec
         Gives output channels, layout and type.
-    average : bool
-        Whether an axis shrinks and is to be averaged.
 
     Returns
     -------
@@ -147,19 +148,21 @@ def compile_options(format: ImageFormat, spec: TensorSpec, average: bool) -> tup
         ``-D`` options; equal tuples mean the same compiled kernel.
 
     """
-    first, second, third = ENCODINGS[format.encoding].rgb
-    if spec.channels == 'bgr':
-        first, third = third, first
+    encoding = ENCODINGS[format.encoding]
+    first, second, third = encoding.order
+    colour = encoding.kind not in (PixelKind.GREY, PixelKind.DEPTH)
     macros = {
-        'CHANNELS': format.channels,
+        'KIND': encoding.kind.value,
+        'CHANNELS': encoding.channels,
+        'ITEMSIZE': encoding.itemsize,
         'FIRST': first,
         'SECOND': second,
         'THIRD': third,
         'OUTPUTS': spec.channel_count,
-        'LUMA': int(spec.channels == 'mono' and format.channels > 1),
+        'LUMA': int(spec.channels == 'mono' and colour),
+        'SWAP': int(spec.channels == 'bgr' and colour),
         'NHWC': int(spec.layout is Layout.NHWC),
         'HALF': int(spec.dtype == torch.float16),
-        'AVERAGE': int(average),
     }
     return tuple(f'-D{name}={value}' for name, value in macros.items())
 
@@ -191,12 +194,16 @@ def kernel_parameters(
     """
     block = np.zeros(1, transform_kernel.PARAMETERS)
     width, height = fitted.inner_wh
-    block['step'], block['pad'] = format.step, spec.pad
+    block['step'], block['nbytes'], block['pad'] = format.step, format.nbytes, spec.pad
+    block['unit'] = ENCODINGS[format.encoding].unit
     block['source_w'], block['source_h'] = format.width, format.height
     block['columns'], block['rows'] = columns, rows
     block['left'], block['top'] = int(fitted.offset_x), int(fitted.offset_y)
     block['inner_w'], block['inner_h'] = width, height
-    block['ratio_x'], block['ratio_y'] = format.width / width, format.height / height
+    ratios = format.width / width, format.height / height
+    block['ratio_x'], block['ratio_y'] = ratios
+    average = averages(spec, fitted)
+    block['support_x'], block['support_y'] = (max(r, 1.0) if average else 1.0 for r in ratios)
     for output, (mean, std) in enumerate(zip(spec.mean, spec.std, strict=True)):
         block['gain'][0, output] = spec.scale / std
         block['bias'][0, output] = -mean / std

@@ -7,9 +7,10 @@ from __future__ import annotations
 import torch
 
 from gpu_runtime.affine_map import AffineMap
+from gpu_runtime.encoding import ENCODINGS
 from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.image_format import ImageFormat
-from gpu_runtime.image_format import PREPARED
+from gpu_runtime.pixel_kind import PixelKind
 from gpu_runtime.tensor_spec import TensorSpec
 
 
@@ -34,9 +35,11 @@ def averages(spec: TensorSpec, fitted: AffineMap) -> bool:
     return spec.antialias and (inner_w < width or inner_h < height)
 
 
-def require_image_data(data: torch.Tensor, format: ImageFormat, device: torch.device) -> None:
+def require_image_data(
+    data: torch.Tensor, format: ImageFormat, spec: TensorSpec, device: torch.device
+) -> None:
     """
-    Refuse a buffer that cannot hold the picture it is said to hold.
+    Refuse a buffer that cannot hold the picture it is said to hold, or what nobody asked for.
 
     Parameters
     ----------
@@ -44,19 +47,23 @@ def require_image_data(data: torch.Tensor, format: ImageFormat, device: torch.de
         The bytes of the picture.
     format : ImageFormat
         What they are said to be.
+    spec : TensorSpec
+        What the network wants to read.
     device : torch.device
         Where they are expected, with its index if it has one.
 
     Raises
     ------
     SpecMismatchError
-        If type, shape, device or length do not fit.
+        If type, shape, device or length do not fit, or if depth is to be read as a picture or a
+        picture as depth.
 
     """
-    if format.encoding not in PREPARED:
+    if (ENCODINGS[format.encoding].kind is PixelKind.DEPTH) != (spec.channels == 'depth'):
         raise SpecMismatchError(
-            f'image encoding {format.encoding!r} cannot be prepared for a network; expected one '
-            f'of {", ".join(PREPARED)}: convert the picture first'
+            f'image encoding {format.encoding!r} was to be read as {spec.channels}; expected '
+            'depth (16UC1, 32FC1) where depth is asked for and a picture elsewhere: connect the '
+            'right topic, or publish 16-bit intensities as mono16'
         )
     if data.dtype != torch.uint8 or data.dim() != 1 or not data.is_contiguous():
         raise SpecMismatchError(

@@ -34,6 +34,13 @@ class ImageTransform(Protocol):
         first seen.  Resizing is bilinear, pixel centres at half integers (OpenCV's
         ``INTER_LINEAR``), and averages where it shrinks if the spec says ``antialias``.
 
+        Pixels are 0 to 255 whatever the encoding: 0 to 65535 of mono16 becomes that; YUV is
+        converted by BT.601 with luma of 16 to 235, after the resize, chroma repeated for the
+        pixels that share it; Bayer is debayered bilinearly.  Depth (16UC1 millimetres, 32FC1
+        metres) becomes metres, and only for a spec with ``channels='depth'``; only valid samples
+        are averaged, and where there is none the value is 0.
+        Source: docs/decisions/007-encodings.md.
+
         Parameters
         ----------
         data : torch.Tensor
@@ -53,7 +60,8 @@ class ImageTransform(Protocol):
         Raises
         ------
         SpecMismatchError
-            If ``data`` has another type or device, or too few bytes.
+            If ``data`` has another type or device, or too few bytes, or if depth is to be read
+            as a picture or a picture as depth.
 
         """
         ...

@@ -8,16 +8,28 @@ import torch
 from torch.nn import functional
 
 from gpu_runtime.affine_map import AffineMap
-from gpu_runtime.image_format import ENCODINGS
+from gpu_runtime.encoding import ENCODINGS
 from gpu_runtime.image_format import ImageFormat
 from gpu_runtime.layout import Layout
+from gpu_runtime.pixel_kind import PixelKind
 from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transforms.image_data import averages
 from gpu_runtime.transforms.image_data import require_image_data
 from gpu_runtime.transforms.prepared_tensor import PreparedTensor
+from gpu_runtime.transforms.source_planes import source_planes
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey.  Source: ITU-R BT.601, OpenCV's COLOR_RGB2GRAY."""
+
+YUV_TO_RGB = ((1.164, 0.0, 1.596), (1.164, -0.391, -0.813), (1.164, 2.018, 0.0))
+"""
+Weights of Y - 16, U - 128 and V - 128 in red, green and blue, for Y of 16 to 235.
+
+Source: ITU-R BT.601, rounded as in OpenCV's ``COLOR_YUV2RGB_*`` (modules/imgproc, color_yuv).
+"""
+
+LEAST_VALID = 1e-3
+"""Smallest share of valid depth under a tensor pixel: less is the rounding of a weight of zero."""
 
 
 class TorchTransform:
@@ -64,12 +76,13 @@ class TorchTransform:
         Raises
         ------
         SpecMismatchError
-            If ``data`` has another type or device, or too few bytes.
+            If ``data`` has another type or device, or too few bytes, or if depth is to be read
+            as a picture or a picture as depth.
 
         """
-        require_image_data(data, format, self._device)
+        require_image_data(data, format, spec, self._device)
         fitted = AffineMap.fit(spec, format.width, format.height)
-        picture = self._resized(_pixels(data, format), fitted, averages(spec, fitted))
+        picture = self._resized(source_planes(data, format), fitted, averages(spec, fitted))
         tensor = torch.empty(
             spec.shape(format.width, format.height), dtype=spec.dtype, device=self._device
         )
@@ -81,7 +94,8 @@ class TorchTransform:
         width, height = fitted.inner_wh
         if picture.shape[2:] == (height, width):
             return picture
-        if average and (width == 1 or not self._averages_bytes):
+        whole = self._averages_bytes and picture.dtype == torch.uint8
+        if average and (width == 1 or not whole):
             return _averaged(picture, width, height)
         if not average:
             # Channels last keeps the bytes in order: 3 to 4 times faster on a CPU than planes.
@@ -110,26 +124,36 @@ def _triangles(source: int, target: int, device: torch.device) -> torch.Tensor:
     return weights / weights.sum(dim=1, keepdim=True)
 
 
-def _pixels(data: torch.Tensor, format: ImageFormat) -> torch.Tensor:
-    """View the bytes as (1, C, H, W) without row padding; copies nothing."""
-    # Alpha stays until the planes are named: resizing four channels takes a quarter of the
-    # time of gathering three of four (2.4 and 9.0 ms at 1280x720 to 416x416 on one core).
-    shape = (1, format.channels, format.height, format.width)
-    return data.as_strided(shape, (format.nbytes, 1, format.step, format.channels))
-
-
 def _output_planes(
     picture: torch.Tensor, format: ImageFormat, spec: TensorSpec
 ) -> list[torch.Tensor]:
     """Return one (1, H, W) plane per output channel, in the spec's order."""
-    red, green, blue = (picture[:, channel] for channel in ENCODINGS[format.encoding].rgb)
+    encoding = ENCODINGS[format.encoding]
+    if encoding.kind is PixelKind.GREY:
+        return [picture[:, 0] * encoding.unit if encoding.itemsize > 1 else picture[:, 0]] * (
+            spec.channel_count
+        )
+    if encoding.kind is PixelKind.DEPTH:
+        depth, valid = picture.unbind(1)
+        return [torch.where(valid > LEAST_VALID, depth / valid * encoding.unit, 0.0)]
+    red, green, blue = _colours(picture, format)
     if spec.channels == 'rgb':
         return [red, green, blue]
     if spec.channels == 'bgr':
         return [blue, green, red]
-    if format.channels == 1:
-        return [red]
     return [LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue]
+
+
+def _colours(picture: torch.Tensor, format: ImageFormat) -> list[torch.Tensor]:
+    """Return red, green and blue of what :func:`source_planes` gave, at its final size."""
+    encoding = ENCODINGS[format.encoding]
+    if encoding.kind is PixelKind.COLOUR:
+        return [picture[:, channel] for channel in encoding.order]
+    planes = list(picture.to(torch.float32).unbind(1))
+    if not encoding.kind.yuv:
+        return planes
+    y, u, v = (planes[0] - 16.0).clamp(min=0.0), planes[1] - 128.0, planes[2] - 128.0
+    return [(a * y + b * u + c * v).clamp(0.0, 255.0) for a, b, c in YUV_TO_RGB]
 
 
 def _write(

@@ -6,15 +6,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from gpu_runtime.transforms.pixel_source import PIXEL_SOURCE
+
 NAME = 'image_transform'
 """Name of the kernel in :data:`SOURCE`."""
 
-BLOCK = (32, 8)
-"""Threads per block, columns by rows: a warp writes 32 neighbours of one row."""
+PIXELS = 2
+"""Of a row that one thread makes."""
+
+MOST_THREADS = 160
+"""Of a block: a strip of 320 columns, half of the usual 640."""
 
 PARAMETERS = np.dtype(
     [
-        ('step', np.int64),
+        ('nbytes', np.int64),
+        ('step', np.int32),
         ('source_w', np.int32),
         ('source_h', np.int32),
         ('columns', np.int32),
@@ -25,6 +31,9 @@ PARAMETERS = np.dtype(
         ('inner_h', np.int32),
         ('ratio_x', np.float32),
         ('ratio_y', np.float32),
+        ('support_x', np.float32),
+        ('support_y', np.float32),
+        ('unit', np.float32),
         ('gain', np.float32, 3),
         ('bias', np.float32, 3),
         ('pad', np.float32),
@@ -33,22 +42,35 @@ PARAMETERS = np.dtype(
 )
 """``struct Parameters`` of the kernel; passed by value, so a launch uploads nothing."""
 
-SOURCE = r"""
+_HEAD = r"""
 // Set at compile time:
-//   CHANNELS             interleaved bytes per source pixel
-//   FIRST SECOND THIRD   source channel of each output (of red, green, blue with LUMA);
-//                        equal ones (grey) are read once
+//   KIND                 one of the kinds below
+//   CHANNELS ITEMSIZE    items per source pixel of a row, bytes per item
+//   FIRST SECOND THIRD   Encoding.order
 //   OUTPUTS              output channels, 1 or 3
-//   LUMA                 1: one output, BT.601 grey of FIRST, SECOND, THIRD
+//   LUMA                 1: one output, BT.601 grey of a colour
+//   SWAP                 1: blue first
 //   NHWC                 1: channels last, 0: planes
 //   HALF                 1: float16, 0: float32
-//   AVERAGE              1: an axis shrinks and is averaged, 0: two by two neighbours
 // No headers: the kernel compiles wherever NVRTC is, with or without a CUDA toolkit.
+#define COLOUR 0
+#define GREY 1
+#define DEPTH 2
+#define YUV422 3
+#define YUV420 4
+#define BAYER 5
+
+#define PIXELS 2                                        // that one thread makes
+#define SPAN 1024                                       // source columns weighed at a time
+#define HALO (KIND == BAYER ? 4 : 0)                    // columns more on either side
+#define SUMS (KIND == BAYER ? 4 : KIND == DEPTH ? 2 : 1)  // kept per item
+#define ITEMS (4 / ITEMSIZE)                            // per word of four bytes
+#define QUADS 64                                        // of row weights that are remembered
 
 struct Parameters {
-    long long step;
-    int source_w, source_h, columns, rows, left, top, inner_w, inner_h;
-    float ratio_x, ratio_y;
+    long long nbytes;
+    int step, source_w, source_h, columns, rows, left, top, inner_w, inner_h;
+    float ratio_x, ratio_y, support_x, support_y, unit;
     float gain[3], bias[3];
     float pad;
 };
@@ -65,118 +87,140 @@ typedef float Value;
 __device__ inline Value cast(float value) { return value; }
 #endif
 
-#if AVERAGE
-// Source pixels [first, end) on one axis under the triangle of one tensor pixel.  The window and
-// the weights are those of torch's and PIL's antialiased bilinear; an axis that grows gets the
-// two neighbours of plain bilinear.
+// Source pixels [first, end) on one axis under the triangle of one tensor pixel.  Averaging, the
+// support is the ratio: window and weights are those of torch's and PIL's antialiased bilinear.
+// With a support of 1 they are the two neighbours of plain bilinear.
 struct Window {
     int first, end;
-    float center, inverse;
+    float offset, inverse;  // half a pixel less the triangle's centre; one over support
 
     __device__ float weight(int index) const {
-        return fmaxf(1.0f - fabsf(index + 0.5f - center) * inverse, 0.0f);
+        return fmaxf(1.0f - fabsf(index + offset) * inverse, 0.0f);
     }
 };
 
-__device__ inline Window window(int index, float ratio, int size) {
-    const float support = fmaxf(ratio, 1.0f);
+__device__ inline Window window(int index, float ratio, float support, int size) {
     const float center = ratio * (index + 0.5f);
     const int first = max((int)(center - support + 0.5f), 0);
     const int end = min((int)(center + support + 0.5f), size);
-    return {first, end, center, 1.0f / support};
+    return {first, end, 0.5f - center, 1.0f / support};
 }
 
-// Neighbouring threads read neighbouring windows, so a warp walks along rows that stay in L1.
-__device__ inline void sample(
-    const unsigned char *source, const Parameters &p, int column, int row, float *value) {
-    const Window x = window(column, p.ratio_x, p.source_w);
-    const Window y = window(row, p.ratio_y, p.source_h);
-    float total = 0.0f, first = 0.0f, second = 0.0f, third = 0.0f;
-    for (int j = y.first; j < y.end; ++j) {
-        const unsigned char *pixel = source + j * p.step + (long long)x.first * CHANNELS;
-        float row_total = 0.0f, row_first = 0.0f, row_second = 0.0f, row_third = 0.0f;
-        for (int i = x.first; i < x.end; ++i, pixel += CHANNELS) {
-            const float weight = x.weight(i);
-            row_total += weight;
-            row_first += weight * pixel[FIRST];
-            row_second += weight * pixel[SECOND];
-            row_third += weight * pixel[THIRD];
-        }
-        const float weight = y.weight(j);
-        total += weight * row_total;
-        first += weight * row_first;
-        second += weight * row_second;
-        third += weight * row_third;
-    }
-    value[0] = first / total;
-    value[1] = second / total;
-    value[2] = third / total;
-}
-#else
-// Two neighbours on one axis and the weight of the second, pixel centres at half integers.
-struct Pair { int low, high; float weight; };
+__device__ inline int clamp(int value, int low, int high) { return min(max(value, low), high); }
 
-__device__ inline Pair neighbours(int index, float ratio, int size) {
-    float position = ratio * (index + 0.5f) - 0.5f;
-    position = position < 0.0f ? 0.0f : position;
-    Pair pair;
-    pair.low = min((int)position, size - 1);
-    pair.high = min(pair.low + 1, size - 1);
-    pair.weight = min(position - pair.low, 1.0f);
-    return pair;
+// Four bytes of the picture, the first of them inside it.  Elsewhere than at a multiple of four
+// they are made of two aligned words, the second not beyond the last that the picture touches: an
+// aligned word with one byte of the picture in it is memory of the picture's allocation.
+template <bool ALIGNED>
+__device__ inline unsigned load(const unsigned char *at, const unsigned *last) {
+    if (ALIGNED) return __ldg((const unsigned *)at);
+    const unsigned *low = (const unsigned *)((size_t)at & ~(size_t)3);
+    const unsigned *high = low < last ? low + 1 : low;
+    return __funnelshift_r(__ldg(low), __ldg(high), 8 * ((size_t)at & 3));
 }
 
-__device__ inline float mix(float low, float high, float weight) {
-    return low + (high - low) * weight;
-}
-
-struct Corners {
-    const unsigned char *upper_left, *upper_right, *lower_left, *lower_right;
-    float weight_x, weight_y;
-
-    __device__ float operator()(int channel) const {
-        return mix(mix(upper_left[channel], upper_right[channel], weight_x),
-                   mix(lower_left[channel], lower_right[channel], weight_x), weight_y);
-    }
-};
-
-__device__ inline void sample(
-    const unsigned char *source, const Parameters &p, int column, int row, float *value) {
-    const Pair x = neighbours(column, p.ratio_x, p.source_w);
-    const Pair y = neighbours(row, p.ratio_y, p.source_h);
-    const unsigned char *upper = source + y.low * p.step;
-    const unsigned char *lower = source + y.high * p.step;
-    const long long left = (long long)x.low * CHANNELS;
-    const long long right = (long long)x.high * CHANNELS;
-    const Corners corners = {
-        upper + left, upper + right, lower + left, lower + right, x.weight, y.weight};
-    value[0] = corners(FIRST);
-    value[1] = corners(SECOND);
-    value[2] = corners(THIRD);
-}
-#endif
-
+"""
+_BODY = r"""
+// A block makes a strip of one tensor row.  First each thread weighs the rows of some columns
+// under the strip, then it weighs the columns under its own pixels.  Neighbouring threads make
+// neighbouring pixels: a warp stores whole sectors and reads shared memory from distinct banks.
 extern "C" __global__ void image_transform(
     const unsigned char *__restrict__ source, Value *__restrict__ tensor, const Parameters p) {
-    const int column = blockIdx.x * blockDim.x + threadIdx.x;
-    const int row = blockIdx.y * blockDim.y + threadIdx.y;
-    if (column >= p.columns || row >= p.rows) return;
-
-    float value[3] = {p.pad, p.pad, p.pad};
-    const int x = column - p.left, y = row - p.top;
-    if (x >= 0 && y >= 0 && x < p.inner_w && y < p.inner_h) {
-        sample(source, p, x, y, value);
-#if LUMA
-        value[0] = 0.299f * value[0] + 0.587f * value[1] + 0.114f * value[2];
+    __shared__ Column line[(SPAN + 2 * HALO) * CHANNELS / ITEMS];
+#if KIND == YUV420
+    __shared__ Column chroma[SPAN / ITEMS];
+#else
+    Column *chroma = line;
 #endif
+    __shared__ Quad quads[QUADS];
+    const unsigned *last = (const unsigned *)((size_t)(source + p.nbytes - 1) & ~(size_t)3);
+    const int row = blockIdx.x, strip = PIXELS * blockDim.x;
+    const int column = blockIdx.y * strip + threadIdx.x;
+    float value[PIXELS][3] = {}, total[PIXELS] = {};
+
+    // Of the picture inside the tensor, the same for all threads of the block:
+    const int low = clamp(blockIdx.y * strip - p.left, 0, p.inner_w);
+    const int high = clamp((blockIdx.y + 1) * strip - p.left, 0, p.inner_w);
+    if (row >= p.top && row < p.top + p.inner_h && low < high) {
+        const Window y = window(row - p.top, p.ratio_y, p.support_y, p.source_h);
+        for (int n = threadIdx.x; n < min(QUADS, quad_count(y)); n += blockDim.x)
+            quads[n] = quad(y, p, n);
+        const int end = window(high - 1, p.ratio_x, p.support_x, p.source_w).end;
+        int begin = window(low, p.ratio_x, p.support_x, p.source_w).first & ~3;
+        for (; begin < end; begin += SPAN) {
+            const int stop = min(begin + SPAN, end), origin = max(begin - HALO, 0);
+            const int items = (min(stop + HALO, p.source_w) - origin) * CHANNELS;
+            const long long offset = (long long)origin * CHANNELS * ITEMSIZE;
+            __syncthreads();
+            weigh_rows(line, source + offset, last, p, items, y, quads, 0);
+#if KIND == YUV420
+            const unsigned char *below = source + (long long)p.source_h * p.step + offset;
+            weigh_rows(chroma, below, last, p, items, y, quads, 1);
+#endif
+            __syncthreads();
+#pragma unroll
+            for (int k = 0; k < PIXELS; ++k) {
+                const int inner = clamp(column + k * (int)blockDim.x - p.left, 0, p.inner_w - 1);
+                const Window x = window(inner, p.ratio_x, p.support_x, p.source_w);
+#pragma unroll 2
+                for (int index = max(x.first, begin); index < min(x.end, stop); ++index) {
+                    const float weight = x.weight(index);
+                    total[k] += weight;
+                    gather(value[k], line[0].of, chroma[0].of, index - origin, index, p.source_w,
+                           weight);
+                }
+            }
+        }
+        float rows = 0.0f;
+        for (int index = y.first; index < y.end; ++index) rows += row_weight(y, index);
+        for (int k = 0; k < PIXELS; ++k) decode(value[k], p, total[k] * rows);
     }
 
-    const long long pixel = (long long)row * p.columns + column;
-    const long long plane = (long long)p.rows * p.columns;
-    for (int output = 0; output < OUTPUTS; ++output) {
-        const long long at = NHWC ? pixel * OUTPUTS + output : output * plane + pixel;
-        tensor[at] = cast(value[output] * p.gain[output] + p.bias[output]);
+    for (int k = 0; k < PIXELS; ++k) {
+        const int x = column + k * (int)blockDim.x, inner = x - p.left;
+        if (x >= p.columns) return;
+        const bool inside =
+            row >= p.top && row < p.top + p.inner_h && inner >= 0 && inner < p.inner_w;
+        const long long pixel = (long long)row * p.columns + x;
+        const long long plane = (long long)p.rows * p.columns;
+        for (int output = 0; output < OUTPUTS; ++output) {
+            const float number = inside ? value[k][output] : p.pad;
+            tensor[NHWC ? pixel * OUTPUTS + output : output * plane + pixel] =
+                cast(number * p.gain[output] + p.bias[output]);
+        }
     }
 }
 """
-"""One thread makes one tensor pixel, all of its channels."""
+
+SOURCE = _HEAD + PIXEL_SOURCE + _BODY
+"""
+One launch; each byte is read once per tensor row that needs it, by coalesced loads.
+
+The two passes of a separable filter meet in shared memory.  In the first, a thread reads words of
+its own columns, neighbours beside it theirs, four rows at once; in the second it reads sums, not
+pixels.  What is between bytes and colours is linear but for the last step, so all of it is moved
+behind the resize: chroma is resized as such, and debayering splits into rows and columns too.
+"""
+
+
+def grid_and_block(columns: int, rows: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """
+    Return blocks and threads for a tensor.
+
+    Parameters
+    ----------
+    columns : int
+        Of the tensor, padding included.
+    rows : int
+        Of the tensor, padding included.
+
+    Returns
+    -------
+    tuple
+        Blocks per axis, rows first; threads of a block.
+
+    """
+    strips = -(-columns // (PIXELS * MOST_THREADS))
+    threads = -(-columns // (PIXELS * strips))
+    threads += -threads % 32
+    return (rows, -(-columns // (PIXELS * threads))), (threads, 1)

@@ -10,12 +10,12 @@ from itertools import product
 import pytest
 import torch
 
+from gpu_runtime.encoding import ENCODINGS
 from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.fit import Fit
-from gpu_runtime.image_format import ENCODINGS
 from gpu_runtime.image_format import ImageFormat
-from gpu_runtime.image_format import PREPARED
 from gpu_runtime.layout import Layout
+from gpu_runtime.pixel_kind import PixelKind
 from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transforms import make_image_transform
 from gpu_runtime.transforms.cupy_transform import CupyTransform
@@ -55,7 +55,7 @@ def make_spec(
     antialias: bool = True,
 ) -> TensorSpec:
     """Return a spec on the 0 to 1 scale, with means that tell the channels apart."""
-    count = 1 if channels == 'mono' else 3
+    count = 1 if channels in ('mono', 'depth') else 3
     return TensorSpec(
         width,
         height,
@@ -71,18 +71,29 @@ def make_spec(
 
 
 def noise(format: ImageFormat) -> torch.Tensor:
-    """Return random bytes for a picture, row padding included."""
+    """Return random bytes for a picture, row padding included; of depth up to 66 m."""
     generator = torch.Generator().manual_seed(format.nbytes)
-    return torch.randint(0, 256, (format.nbytes,), dtype=torch.uint8, generator=generator)
+    data = torch.randint(0, 256, (format.nbytes,), dtype=torch.uint8, generator=generator)
+    if format.encoding == '32FC1':
+        rows = data.view(format.height, format.step)
+        depth = torch.rand((format.height, format.width), generator=generator) * 66.0
+        depth[depth < 10.0] = torch.nan
+        rows[:, : format.row_nbytes] = depth.view(torch.uint8)
+    return data
 
 
 def make_format(width: int, height: int, encoding: str = 'bgr8', padding: int = 0) -> ImageFormat:
-    """Return a format with some bytes of row padding."""
-    return ImageFormat(width, height, encoding, width * ENCODINGS[encoding].channels + padding)
+    """Return a format with some bytes of row padding, of the next size that there is."""
+    known = ENCODINGS[encoding]
+    columns, rows = known.kind.block_wh
+    width, height = width + -width % columns, height + -height % rows
+    if known.kind is PixelKind.BAYER:
+        width, height = max(width, 3), max(height, 3)
+    return ImageFormat(width, height, encoding, width * known.channels * known.itemsize + padding)
 
 
 @pytest.mark.parametrize('geometry', GEOMETRIES)
-@pytest.mark.parametrize('encoding', PREPARED)
+@pytest.mark.parametrize('encoding', list(ENCODINGS))
 @pytest.mark.parametrize('antialias', [False, True])
 def test_agrees_with_the_oracle(
     gpu: torch.device,
@@ -95,9 +106,9 @@ def test_agrees_with_the_oracle(
     data = noise(format)
     transform = CupyTransform(gpu)
     on_device = data.to(gpu)
-    for channels, layout, dtype in product(
-        ('rgb', 'bgr', 'mono'), Layout, (torch.float32, torch.float16)
-    ):
+    depth = ENCODINGS[encoding].kind is PixelKind.DEPTH
+    choices = ('depth',) if depth else ('rgb', 'bgr', 'mono')
+    for channels, layout, dtype in product(choices, Layout, (torch.float32, torch.float16)):
         spec = make_spec(
             columns,
             rows,
@@ -136,13 +147,30 @@ def test_data_on_the_host_is_refused(gpu: torch.device) -> None:
         make_image_transform(gpu)(noise(format), format, make_spec(4, 4))
 
 
-def test_data_may_begin_anywhere_in_a_slab(gpu: torch.device) -> None:
-    format, spec = make_format(21, 13, 'rgb8', 2), make_spec(16, 16)
+@pytest.mark.parametrize('start', [1, 2, 3, 4])
+@pytest.mark.parametrize('encoding', ['rgb8', 'mono16', 'yuv422', 'nv12', 'bayer_rggb8'])
+def test_data_may_begin_anywhere_in_a_slab(gpu: torch.device, encoding: str, start: int) -> None:
+    format, spec = make_format(22, 14, encoding, 2), make_spec(16, 16)
     data = noise(format)
-    slab = torch.zeros(data.numel() + 3, dtype=torch.uint8, device=gpu)
-    slab[3:].copy_(data)
-    got = make_image_transform(gpu)(slab[3:], format, spec).tensor.cpu()
+    slab = torch.zeros(data.numel() + start, dtype=torch.uint8, device=gpu)
+    slab[start:].copy_(data)
+    got = make_image_transform(gpu)(slab[start:], format, spec).tensor.cpu()
     torch.testing.assert_close(got, ORACLE(data, format, spec).tensor, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float16])
+@pytest.mark.parametrize('encoding', ['rgb8', 'nv12', 'bayer_rggb8'])
+def test_many_blocks_of_many_threads_agree_with_the_oracle(
+    gpu: torch.device, encoding: str, dtype: torch.dtype
+) -> None:
+    """Several strips per row, each with its source columns in several parts."""
+    format = make_format(4096, 300, encoding)
+    data = noise(format)
+    for columns, rows in ((1001, 75), (20, 3), (5000, 310)):
+        spec = make_spec(columns, rows, dtype=dtype)
+        got = CupyTransform(gpu)(data.to(gpu), format, spec).tensor.cpu().float()
+        expected = ORACLE(data, format, spec).tensor.float()
+        torch.testing.assert_close(got, expected, rtol=0, atol=TOLERANCE)
 
 
 def test_enqueues_on_the_current_stream_and_returns_at_once(gpu: torch.device) -> None:

@@ -64,6 +64,31 @@ def test_a_message_becomes_a_frame(host: Host, ingress: ImageIngress) -> None:
     assert frame.data.tolist() == list(range(80))
 
 
+@pytest.mark.parametrize(
+    'fields',
+    [
+        {'is_bigendian': 1},
+        {'encoding': 'mono16'},
+        {'encoding': '16UC1'},
+        {'encoding': '32FC1', 'width': 5},
+        {'encoding': 'yuv422'},
+        {'encoding': 'yuv422_yuy2'},
+        {'encoding': 'nv12', 'step': 10, 'width': 6},
+        {'encoding': 'bayer_grbg8'},
+    ],
+)
+def test_every_encoding_becomes_a_frame(
+    host: Host, ingress: ImageIngress, fields: dict[str, Any]
+) -> None:
+    """With all its bytes; the byte order of single bytes means nothing."""
+    reader = host.gpu.bus.subscribe(TOPIC, 'reader')
+    ingress.receive(serialize_message(image(1, **fields)))
+    frame = reader.take(1.0)
+    assert frame is not None
+    assert frame.format.encoding == fields.get('encoding', 'bgr8')
+    assert frame.data.tolist() == list(range(frame.format.nbytes))
+
+
 def test_two_readers_share_one_upload(host: Host, ingress: ImageIngress) -> None:
     """The same frame, by reference."""
     readers = [host.gpu.bus.subscribe(TOPIC, name) for name in ('left', 'right')]
@@ -115,6 +140,9 @@ def test_a_message_is_stale_when_it_is_for_all(
         ({'step': 10}, 'step'),
         ({'height': 0}, '6x0'),
         ({'height': 40}, '80'),
+        ({'encoding': 'mono16', 'is_bigendian': 1}, 'swap the bytes'),
+        ({'encoding': 'nv12'}, 'chroma needs 120'),
+        ({'encoding': 'yuv422', 'width': 5}, 'even width'),
     ],
 )
 def test_a_bad_message_is_counted_and_told(

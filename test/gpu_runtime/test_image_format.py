@@ -6,26 +6,50 @@ from __future__ import annotations
 
 import pytest
 
+from gpu_runtime.encoding import ENCODINGS
 from gpu_runtime.errors import GpuPerceptionError
 from gpu_runtime.errors import SpecMismatchError
-from gpu_runtime.image_format import ENCODINGS
 from gpu_runtime.image_format import ImageFormat
 from gpu_runtime.image_format import MAX_SIDE_PX
+from gpu_runtime.pixel_kind import PixelKind
 
 
 @pytest.mark.parametrize(
-    ('encoding', 'channels'), [('rgb8', 3), ('bgr8', 3), ('rgba8', 4), ('bgra8', 4), ('mono8', 1)]
+    ('encoding', 'pixel_nbytes'),
+    [
+        ('rgb8', 3),
+        ('bgr8', 3),
+        ('rgba8', 4),
+        ('bgra8', 4),
+        ('mono8', 1),
+        ('mono16', 2),
+        ('16UC1', 2),
+        ('32FC1', 4),
+        ('yuv422', 2),
+        ('yuv422_yuy2', 2),
+        ('bayer_rggb8', 1),
+    ],
 )
-def test_bytes_of_a_padded_picture(encoding: str, channels: int) -> None:
+def test_bytes_of_a_padded_picture(encoding: str, pixel_nbytes: int) -> None:
     format = ImageFormat(10, 4, encoding, 64)
-    assert (format.channels, format.row_nbytes, format.nbytes) == (channels, 10 * channels, 256)
+    assert (format.row_nbytes, format.nbytes) == (10 * pixel_nbytes, 256)
 
 
-def test_channels_of_red_green_and_blue_are_inside_the_pixel() -> None:
+@pytest.mark.parametrize('encoding', ['nv12', 'nv21'])
+def test_a_plane_of_chroma_lies_below_that_of_luma(encoding: str) -> None:
+    format = ImageFormat(10, 4, encoding, 64)
+    assert (format.row_nbytes, format.data_rows, format.nbytes) == (10, 6, 64 * 6)
+    format.require_nbytes(64 * 6)
+    with pytest.raises(SpecMismatchError, match=r'256 bytes; .* and of its chroma needs 384'):
+        format.require_nbytes(256)
+
+
+def test_places_are_inside_the_pixel_or_the_block_of_pixels() -> None:
     for name, encoding in ENCODINGS.items():
         assert encoding.name == name
-        assert all(0 <= channel < encoding.channels for channel in encoding.rgb)
-    assert ENCODINGS['rgb8'].rgb == ENCODINGS['bgr8'].rgb[::-1]
+        block = 2 if encoding.kind.yuv or encoding.kind is PixelKind.BAYER else 1
+        assert all(0 <= place < encoding.channels * block for place in encoding.order)
+    assert ENCODINGS['rgb8'].order == ENCODINGS['bgr8'].order[::-1]
 
 
 @pytest.mark.parametrize(
@@ -38,6 +62,14 @@ def test_channels_of_red_green_and_blue_are_inside_the_pixel() -> None:
         (MAX_SIDE_PX + 1, 1, 'mono8', 1 << 20, 'out of range'),
         (4, 4, 'rgb8', 11, 'step 11 is too small; 4 px of rgb8 need at least 12'),
         (4, 4, 'rgb8', 0, 'step 0 is too small'),
+        (4, 4, 'rgb8', 2**31, 'step 2147483648 is out of range'),
+        (4, 4, 'mono16', 7, '4 px of mono16 need at least 8'),
+        (4, 4, '32FC1', 15, '4 px of 32FC1 need at least 16'),
+        (4, 4, 'yuv422', 7, '4 px of yuv422 need at least 8'),
+        (5, 4, 'yuv422', 64, '5x4 px does not fit yuv422, .* expected an even width'),
+        (5, 4, 'nv12', 64, '5x4 px does not fit nv12, .* expected even width and height'),
+        (4, 5, 'nv21', 64, '4x5 px does not fit nv21'),
+        (2, 9, 'bayer_rggb8', 64, '2x9 px is too small for bayer_rggb8; expected at least 3'),
     ],
 )
 def test_nonsense_is_refused_by_name(

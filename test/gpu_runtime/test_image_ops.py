@@ -17,7 +17,7 @@ from image_ops_bench import RGB
 import numpy as np
 import pytest
 
-from gpu_runtime.image_format import ENCODINGS
+from gpu_runtime.encoding import ENCODINGS
 
 
 def on_luma(change: Callable[[Pixels], Pixels], rgb: Pixels) -> Pixels:

@@ -5,17 +5,17 @@
 from __future__ import annotations
 
 import cv2
-from image_transform_bench import as_bytes
-from image_transform_bench import CPU
-from image_transform_bench import Picture
-from image_transform_bench import prepare
-from image_transform_bench import random_picture
-from image_transform_bench import TO_RGB
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 import pytest
 import torch
+from transform_pictures import as_bytes
+from transform_pictures import CPU
+from transform_pictures import Picture
+from transform_pictures import prepare
+from transform_pictures import random_picture
+from transform_pictures import TO_RGB
 
 from gpu_runtime.fit import Fit
 from gpu_runtime.tensor_spec import TensorSpec

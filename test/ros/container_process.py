@@ -45,10 +45,12 @@ CHANNELS = {'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1}
 def picture_message(
     pixels: np.ndarray[Any, Any], encoding: str, *, stamp_ns: int, padding: int = 0
 ) -> Image:
-    """Return an image message; ``padding`` bytes of 0xAB follow each row."""
+    """Return an image message; ``padding`` bytes of 0xAB follow each row, of chroma too."""
     height, width = pixels.shape[:2]
-    rows = np.ascontiguousarray(pixels).reshape(height, -1)
+    rows = np.ascontiguousarray(pixels).reshape(height, -1).view(np.uint8)
     data = np.pad(rows, ((0, 0), (0, padding)), constant_values=0xAB)
+    if encoding in ('nv12', 'nv21'):
+        height = height * 2 // 3
     message = Image(height=height, width=width, encoding=encoding, step=data.shape[1])
     message._data = np.ascontiguousarray(data).reshape(-1)
     message.header.frame_id = 'camera_optical'
