@@ -127,7 +127,7 @@ class OutputPorts:
         policy = self._policy()
         if policy == 'auto':
             return topic in self._latched or self._heard(topic)
-        return policy == 'always'
+        return policy == 'always' and topic in self._publishers
 
     def wants_any(self, camera: str = '') -> bool:
         """
@@ -148,7 +148,8 @@ class OutputPorts:
         return any(map(self._wants, own)) or any(map(self._heard, self._latched))
 
     def _heard(self, topic: str) -> bool:
-        return bool(self._publishers[topic].get_subscription_count() > 0)
+        publisher = self._publishers.get(topic)
+        return publisher is not None and bool(publisher.get_subscription_count() > 0)
 
     def put_on_bus(self, topic: str, item: Any) -> None:
         """
