@@ -17,6 +17,9 @@ from gpu_components.bench.run import report
 from gpu_components.bench.run import run_bench
 from gpu_runtime.errors import GpuPerceptionError
 
+WIDTH = 140
+"""Columns of the tables where there is no terminal to fit."""
+
 
 def run_command(options: argparse.Namespace) -> int:
     """
@@ -33,9 +36,12 @@ def run_command(options: argparse.Namespace) -> int:
         0; 1 if a scenario failed; 2 if the options were refused.  Blocks, for minutes.
 
     """
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
     plan = replace(QUICK if options.quick else Plan(), **plan_options(options))
     if options.what == 'report':
-        report(options.out, Console())
+        report(options.out, console)
         return 0
     if options.list:
         try:
@@ -44,4 +50,6 @@ def run_command(options: argparse.Namespace) -> int:
             print(f'bench: {error}', file=sys.stderr)
             return 2
         return 0
-    return run_bench(plan, options.out, device=options.device, rivals=options.rivals)
+    return run_bench(
+        plan, options.out, device=options.device, rivals=options.rivals, console=console
+    )

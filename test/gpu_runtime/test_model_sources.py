@@ -173,7 +173,7 @@ import sys, threading, torch
 from gpu_runtime.models import ModelSource
 
 def load():
-    loaded.append(ModelSource.parse(sys.argv[1]).load(torch.device('cpu')))
+    loaded.append(ModelSource.parse(sys.argv[1]).load(device=torch.device("cpu")))
 
 loaded = []
 for together in (1, 1, 4):
