@@ -109,7 +109,7 @@ class ChildProcess:
         self._process.stdin.write(json.dumps(request).encode() + b'\n')
         self._process.stdin.flush()
 
-    def receive(self, timeout_s: float = 60.0) -> Any:
+    def receive(self, timeout_s: float = 120.0) -> Any:
         """
         Wait for the answer to the oldest request.
 
@@ -140,7 +140,7 @@ class ChildProcess:
             self.require_alive()
         return json.loads(line)
 
-    def ask(self, timeout_s: float = 60.0, **request: Any) -> Any:
+    def ask(self, timeout_s: float = 120.0, **request: Any) -> Any:
         """
         Send a request and wait for its answer.
 

@@ -105,13 +105,34 @@ def start(scenario: Scenario, setup: Setup) -> Iterator[ChildProcess]:
 
 
 def _start_container(scenario: Scenario, setup: Setup) -> ChildProcess:
-    pipeline = setup.folder / f'{scenario.name}.yaml'
-    components = [c for space in scenario.namespaces() for c in _camera(scenario, setup, space)]
-    pipeline.write_text(yaml.safe_dump({'components': components}, sort_keys=False))
+    pipeline = write_pipeline(scenario, setup)
     command = [sys.executable, '-m', 'gpu_components.gpu_container', '--load', str(pipeline)]
     command += ['--ros-args', '-p', f'device:={setup.device}', '-p', f'torch_threads:={THREADS}']
     log = setup.folder / f'{scenario.name}.log'
     return ChildProcess('container', command, environment(), log)
+
+
+def write_pipeline(scenario: Scenario, setup: Setup) -> Path:
+    """
+    Write the pipeline file of a scenario's container.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Which stages, for how many cameras.
+    setup : Setup
+        Networks, and where the file goes.
+
+    Returns
+    -------
+    pathlib.Path
+        Of the file, for ``gpu_container --load``.
+
+    """
+    pipeline = setup.folder / f'{scenario.name}.yaml'
+    components = [c for space in scenario.namespaces() for c in _camera(scenario, setup, space)]
+    pipeline.write_text(yaml.safe_dump({'components': components}, sort_keys=False))
+    return pipeline
 
 
 def _camera(scenario: Scenario, setup: Setup, space: str) -> list[dict[str, Any]]:

@@ -38,6 +38,8 @@ class Plan:
         Most cameras that rivals get: each is five more processes.
     single_stages : bool
         Whether each stage is measured alone too.
+    in_process_sources : bool
+        Whether the container is measured with a camera of its own too.
     only : sequence of str
         Patterns of scenario names; empty for all.
     seconds : float
@@ -64,6 +66,7 @@ class Plan:
     contenders: Sequence[str] = tuple(CONTENDERS)
     rival_cameras: int = 1
     single_stages: bool = True
+    in_process_sources: bool = True
     only: Sequence[str] = ()
     seconds: float = 5.0
     repeats: int = 5
@@ -106,7 +109,7 @@ class Plan:
     def _all(self) -> Iterator[Scenario]:
         for size in self.sizes:
             yield from self._group(ALL, size, 1)
-            if 'container' in self.contenders:
+            if self.in_process_sources and 'container' in self.contenders:
                 yield Scenario('container', ALL, *size, source='in_process')
         for cameras in self.cameras:
             yield from self._group(ALL, self.sizes[0], cameras)
@@ -133,10 +136,11 @@ QUICK = Plan(
     cameras=(1,),
     contenders=('container', 'naive_one_process'),
     single_stages=False,
+    in_process_sources=False,
     seconds=1.5,
     repeats=1,
     max_rate_hz=4.0,
-    common_rate_hz=1.0,
+    common_rate_hz=2.0,
     resolution=0.5,
     detector='ssdlite320_mobilenet_v3_large',
 )

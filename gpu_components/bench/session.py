@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextlib import ExitStack
 import json
+from pathlib import Path
 import sys
 import time
 from typing import Any
@@ -90,6 +91,9 @@ class Session:
 
         """
         deadline_s = time.monotonic() + START_S
+        self.monitor.ask(START_S, do='reset')  # answers once it has started
+        if self.publisher is not None:
+            self.publisher.ask(START_S, do='subscribers')
         if self.publisher is None:
             self._wait_sources(deadline_s)
         while True:
@@ -336,28 +340,64 @@ def running(scenario: Scenario, setup: Setup) -> Iterator[Session]:
             contenders.append(process)
         publisher = None
         if scenario.source == 'ros':
-            publisher = _talking(
-                'publisher',
-                scenario,
-                setup,
-                {
-                    'topics': scenario.image_topics(),
-                    'width': scenario.width,
-                    'height': scenario.height,
-                },
-            )
+            publisher = start_publisher(scenario, setup.folder)
             stack.callback(publisher.close)
-        outputs = {t: TYPES.get(t.rpartition('/')[2], IMAGE) for t in scenario.outputs()}
-        memory = [f'{scenario.namespaces()[0]}/memory_status']
-        watched = {'outputs': outputs, 'memory_topics': memory}
-        monitor = _talking('monitor', scenario, setup, watched)
+        monitor = start_monitor(scenario, setup.folder)
         stack.callback(monitor.close)
         session = Session(scenario, contenders, publisher, monitor)
         session.wait_ready()
         yield session
 
 
-def _talking(name: str, scenario: Scenario, setup: Setup, specification: Any) -> ChildProcess:
+def start_publisher(scenario: Scenario, folder: Path) -> ChildProcess:
+    """
+    Start the process that plays a scenario's cameras.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Which cameras, and which pictures.
+    folder : pathlib.Path
+        For its log.
+
+    Returns
+    -------
+    ChildProcess
+        Answers as :mod:`gpu_components.bench.publisher` does; the caller closes it.
+
+    """
+    pictures = {
+        'topics': scenario.image_topics(),
+        'width': scenario.width,
+        'height': scenario.height,
+    }
+    return _talking('publisher', scenario, folder, pictures)
+
+
+def start_monitor(scenario: Scenario, folder: Path) -> ChildProcess:
+    """
+    Start the process that watches a scenario's outputs.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        Which outputs.
+    folder : pathlib.Path
+        For its log.
+
+    Returns
+    -------
+    ChildProcess
+        Answers as :mod:`gpu_components.bench.monitor` does; the caller closes it.
+
+    """
+    outputs = {t: TYPES.get(t.rpartition('/')[2], IMAGE) for t in scenario.outputs()}
+    memory = [f'{scenario.namespaces()[0]}/memory_status']
+    watched = {'outputs': outputs, 'memory_topics': memory}
+    return _talking('monitor', scenario, folder, watched)
+
+
+def _talking(name: str, scenario: Scenario, folder: Path, specification: Any) -> ChildProcess:
     command = [sys.executable, '-m', f'gpu_components.bench.{name}', json.dumps(specification)]
-    log = setup.folder / f'{scenario.name}.{name}.log'
+    log = folder / f'{scenario.name}.{name}.log'
     return ChildProcess(name, command, environment('1'), log, talks=True)

@@ -1,9 +1,6 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""
-What the floor table measures, each part in a process of its own: the bare networks, the stages of
-the container, and the naive nodes, all without ROS transport.
-"""
+"""The parts of the floor table: bare networks, stages and naive nodes, without ROS transport."""
 
 from __future__ import annotations
 
@@ -40,7 +37,6 @@ from gpu_runtime.gpu_context import GpuContext
 from gpu_runtime.header import Header
 from gpu_runtime.image_format import ImageFormat
 
-WARM_UP = 5
 CAPTURE_WARM_UP = 3
 PROPOSALS = 1000
 """What torchvision's Faster R-CNN keeps of a picture for its box head."""
@@ -48,14 +44,19 @@ PROPOSALS = 1000
 Stages = dict[str, Callable[[], Any]]
 
 
+def warm_up(repeats: int) -> int:
+    """Return how many calls go before those that count."""
+    return max(1, repeats // 10)
+
+
 def median_ms(work: Callable[[], Any], repeats: int) -> float:
     """Return the median wall time of some work that ends on the host."""
     taken = []
-    for _ in range(WARM_UP + repeats):
+    for _ in range(warm_up(repeats) + repeats):
         began_s = time.perf_counter()
         work()
         taken.append((time.perf_counter() - began_s) * 1e3)
-    return statistics.median(taken[WARM_UP:])
+    return statistics.median(taken[warm_up(repeats) :])
 
 
 def device_mib(device: torch.device) -> float | None:
@@ -166,14 +167,14 @@ def _replay_ms(replay: Callable[[], Any], device: torch.device, repeats: int) ->
     if device.type == 'cpu':
         return median_ms(replay, repeats)
     taken = []
-    for _ in range(WARM_UP + repeats):
+    for _ in range(warm_up(repeats) + repeats):
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         begin.record()
         replay()
         end.record()
         end.synchronize()
         taken.append(begin.elapsed_time(end))
-    return statistics.median(taken[WARM_UP:])
+    return statistics.median(taken[warm_up(repeats) :])
 
 
 # -- the stages of the container -----------------------------------------------------------------

@@ -8,7 +8,7 @@ The floor of each stage: the bare captured network, our stage, the naive node, a
     python test/bench/floor_table.py [--sizes 640x480,1920x1080] [--device cuda:0] [--json FILE]
 
 Nothing passes through ROS: stages and callbacks are called directly, from the bytes of a picture
-to the messages of its results. Each part runs in a process of its own, whose device memory is told.
+to the messages of its results. Each part has a process of its own, whose device memory is told.
 Networks and weights are those of ``gpu_perception bench``, and outputs are compared. On a machine
 without a GPU the bare networks run eagerly, not captured, and no memory is told; ``--tiny`` takes
 sizes and a detector that a CPU can bear, to see that all of it works.
@@ -51,6 +51,8 @@ def measure_part(
     import floor_parts
 
     where = torch.device(device)
+    if where.type == 'cpu':
+        torch.set_num_threads(1)  # threads that wait for each other would be all there is to see
     times, answers = [], []
     with ExitStack() as stack:
         for (width, height), entries in zip(sizes, networks, strict=True):
@@ -138,6 +140,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure all parts and compare them."""
     device = resolve_device(options.device)
     sizes = [[96, 64]] if options.tiny else options.sizes
+    repeats = min(options.repeats, 3) if options.tiny else options.repeats
     detector = 'ssdlite320_mobilenet_v3_large' if options.tiny else options.detector
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -149,7 +152,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             'sizes': sizes,
             'networks': networks,
             'device': str(device),
-            'repeats': options.repeats,
+            'repeats': repeats,
         }
         parts = {part: _in_a_process(part, request, folder) for part in PARTS}
     both = zip(parts['stage']['answers'], parts['naive']['answers'], strict=True)
@@ -160,7 +163,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         'captured': on_gpu,
         'not_measured': [] if on_gpu else ['captured networks', 'device memory'],
         'sizes': sizes,
-        'repeats': options.repeats,
+        'repeats': repeats,
         'ms': {part: found['ms'] for part, found in parts.items()},
         'device_mib': {part: found['device_mib'] for part, found in parts.items()},
         'compared': [
