@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextlib import ExitStack
-import json
-from pathlib import Path
 import sys
 import time
 from typing import Any
@@ -25,11 +23,12 @@ from gpu_components.bench.contenders import SOURCE_NODE
 from gpu_components.bench.contenders import start
 from gpu_components.bench.drops import drops_by_cause
 from gpu_components.bench.drops import grown
+from gpu_components.bench.instruments import start_monitor
+from gpu_components.bench.instruments import start_publisher
 from gpu_components.bench.performance import Performance
 from gpu_components.bench.probe import Playing
 from gpu_components.bench.probe import Probe
 from gpu_components.bench.scenario import Scenario
-from gpu_components.bench.surroundings import environment
 from gpu_components.bench.usage import Usage
 from gpu_runtime.errors import LifecycleError
 
@@ -43,9 +42,6 @@ FEWEST_FRAMES = 3
 ANSWER_S = 120.0
 CONFIGURE, ACTIVATE, DEACTIVATE = 1, 3, 4
 """As lifecycle_msgs/Transition numbers them."""
-
-TYPES = {'object_detections': 'vision_msgs/Detection2DArray'}
-IMAGE = 'sensor_msgs/Image'
 
 
 class Session:
@@ -347,57 +343,3 @@ def running(scenario: Scenario, setup: Setup) -> Iterator[Session]:
         session = Session(scenario, contenders, publisher, monitor)
         session.wait_ready()
         yield session
-
-
-def start_publisher(scenario: Scenario, folder: Path) -> ChildProcess:
-    """
-    Start the process that plays a scenario's cameras.
-
-    Parameters
-    ----------
-    scenario : Scenario
-        Which cameras, and which pictures.
-    folder : pathlib.Path
-        For its log.
-
-    Returns
-    -------
-    ChildProcess
-        Answers as :mod:`gpu_components.bench.publisher` does; the caller closes it.
-
-    """
-    pictures = {
-        'topics': scenario.image_topics(),
-        'width': scenario.width,
-        'height': scenario.height,
-    }
-    return _talking('publisher', scenario, folder, pictures)
-
-
-def start_monitor(scenario: Scenario, folder: Path) -> ChildProcess:
-    """
-    Start the process that watches a scenario's outputs.
-
-    Parameters
-    ----------
-    scenario : Scenario
-        Which outputs.
-    folder : pathlib.Path
-        For its log.
-
-    Returns
-    -------
-    ChildProcess
-        Answers as :mod:`gpu_components.bench.monitor` does; the caller closes it.
-
-    """
-    outputs = {t: TYPES.get(t.rpartition('/')[2], IMAGE) for t in scenario.outputs()}
-    memory = [f'{scenario.namespaces()[0]}/memory_status']
-    watched = {'outputs': outputs, 'memory_topics': memory}
-    return _talking('monitor', scenario, folder, watched)
-
-
-def _talking(name: str, scenario: Scenario, folder: Path, specification: Any) -> ChildProcess:
-    command = [sys.executable, '-m', f'gpu_components.bench.{name}', json.dumps(specification)]
-    log = folder / f'{scenario.name}.{name}.log'
-    return ChildProcess(name, command, environment('1'), log, talks=True)

@@ -41,12 +41,12 @@ from rich.table import Table
 from gpu_components.bench.contenders import Setup
 from gpu_components.bench.contenders import THREADS
 from gpu_components.bench.contenders import write_pipeline
+from gpu_components.bench.instruments import start_monitor
+from gpu_components.bench.instruments import start_publisher
 from gpu_components.bench.networks import write_networks
 from gpu_components.bench.plan import QUICK
 from gpu_components.bench.scenario import Scenario
 from gpu_components.bench.scenario import STAGES
-from gpu_components.bench.session import start_monitor
-from gpu_components.bench.session import start_publisher
 from gpu_components.bench.surroundings import environment
 from gpu_components.container import Container
 from gpu_components.executor import PlaneExecutor
