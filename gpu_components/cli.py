@@ -105,18 +105,30 @@ def _download(options: argparse.Namespace) -> int:
 
 
 def _add_bench(commands: Any) -> None:
-    text = 'measure this machine; basics: tensors, a small network, bandwidth, memory'
+    from gpu_components.bench.arguments import add_arguments
+
+    text = (
+        'measure this machine; pipeline: all stages under load, against the naive nodes; report: '
+        'the pages of what was measured; basics: tensors, a small network, bandwidth, memory'
+    )
     parser = commands.add_parser('bench', help=text, description=text)
-    parser.add_argument('what', nargs='?', default='basics', choices=('basics',))
+    parser.add_argument(
+        'what', nargs='?', default='pipeline', choices=('pipeline', 'report', 'basics')
+    )
     parser.add_argument('--device', default='auto', help='auto, cpu, cuda or cuda:N (%(default)s)')
-    parser.add_argument('--json', action='store_true', help='print one JSON object')
+    parser.add_argument('--json', action='store_true', help='basics: print one JSON object')
+    add_arguments(parser)
     parser.set_defaults(run=_bench)
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from gpu_components.bench_command import run_basics
+    if options.what == 'basics':
+        from gpu_components.bench_command import run_basics
 
-    return run_basics(options.device, as_json=options.json)
+        return run_basics(options.device, as_json=options.json)
+    from gpu_components.bench.command import run_command
+
+    return run_command(options)
 
 
 def _positive(text: str) -> float:

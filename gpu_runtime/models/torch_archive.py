@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+import threading
 from typing import TYPE_CHECKING
 import zipfile
 
@@ -13,6 +15,13 @@ from gpu_runtime.models.export_audit import audit_export
 
 if TYPE_CHECKING:
     import torch
+
+
+# torch.export keeps what it is reading in a global: a second thread is refused (pytorch 195099).
+_EXPORT_LOCK = threading.Lock()
+# Without a GPU, the first thread that loads an export leaves torch a device guard of its own; once
+# that thread has ended, the next load crashes the process. This thread stays.
+_LASTING = ThreadPoolExecutor(1, thread_name_prefix='torch export')
 
 
 def check_export(path: Path, *, allow_unsafe_models: bool) -> None:
@@ -94,10 +103,19 @@ def load_export(path: Path, device: torch.device) -> torch.nn.Module:
     from torch.export.passes import move_to_device_pass
 
     try:
-        program = torch.export.load(str(path))
-        return move_to_device_pass(program, device).module()
+        with _EXPORT_LOCK:
+            _LASTING.submit(_enter_fake_mode).result()
+            program = torch.export.load(str(path))
+            return move_to_device_pass(program, device).module()
     except Exception as error:  # torch raises assertion, key, zip and runtime errors here
         raise _unloadable(path, 'torch.export.save', error) from error
+
+
+def _enter_fake_mode() -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        pass
 
 
 def load_torchscript(path: Path, device: torch.device) -> torch.nn.Module:

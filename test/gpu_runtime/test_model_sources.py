@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+import subprocess
+import sys
 import zipfile
 
 import onnx
@@ -162,6 +164,36 @@ def test_export_loads_and_keeps_dynamic_sizes(tmp_path: Path) -> None:
     module = source.load(device=CPU)
     assert module(torch.rand(1, 3, 40, 16)).shape == (1, 4, 38, 14)
     assert not any(parameter.requires_grad for parameter in module.parameters())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_exports_load_on_any_thread(tmp_path: Path) -> None:
+    """One thread after the other, and several at once; torch alone crashes or refuses."""
+    code = """
+import sys, threading, torch
+from gpu_runtime.models import ModelSource
+
+def load():
+    loaded.append(ModelSource.parse(sys.argv[1]).load(device=torch.device("cpu")))
+
+loaded = []
+for together in (1, 1, 4):
+    threads = [threading.Thread(target=load) for _ in range(together)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+print(len(loaded))
+"""
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code, str(save_export(tmp_path / 'a.pt2'))],
+        capture_output=True,
+        text=True,
+        timeout=250.0,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, '6'), done.stderr
 
 
 def test_export_of_a_whole_network_passes_the_audit(tmp_path: Path) -> None:
