@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gpu_runtime.detection.label_map import LabelMap
     from gpu_runtime.detection.preset import DetectionPreset
     from gpu_runtime.models import Model
-    from gpu_runtime.models.factory import Precision
+    from gpu_runtime.models.precision import Precision
     from gpu_runtime.tensor_spec import TensorSpec
 
 

@@ -23,8 +23,8 @@ from gpu_runtime.transforms import PreparedTensor
 if TYPE_CHECKING:
     from gpu_runtime.detection.detections import Detections
     from gpu_runtime.detection.limits import DetectionLimits
-    from gpu_runtime.models.factory import Precision
     from gpu_runtime.models.model_source import ModelSource
+    from gpu_runtime.models.precision import Precision
     from gpu_runtime.tensor_spec import TensorSpec
 
 _EXAMPLE_WH = (640, 480)

@@ -22,7 +22,7 @@ from gpu_runtime.models import load_model
 from gpu_runtime.models import ModelSource
 from gpu_runtime.models import PRECISIONS
 from gpu_runtime.models.factory import Backend
-from gpu_runtime.models.factory import Precision
+from gpu_runtime.models.precision import Precision
 
 if TYPE_CHECKING:
     from gpu_runtime.gpu_context import GpuContext
@@ -121,6 +121,7 @@ class Network(Operation):
             weights=self.weights,
             allow_unsafe_models=context.allow_unsafe_models,
             capture_lock=context.capture_lock,
+            engines=context.engines,
         )
         if width:
             model.prepare((torch.zeros((1, channels, height, width), device=context.device),))
