@@ -47,7 +47,7 @@ class Detector:
 
     def warm_up(self, device: torch.device, precision: Precision) -> None:
         """
-        Run once on a black picture, so that no frame pays for kernels or graphs; blocks.
+        Run once on an example picture, so that no frame pays for kernels or graphs; blocks.
 
         Parameters
         ----------

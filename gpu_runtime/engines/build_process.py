@@ -8,6 +8,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import contextlib
 import json
+import logging
 import os
 from pathlib import Path
 import selectors
@@ -19,6 +20,8 @@ import time
 from gpu_runtime.engines.build_order import REPORT
 from gpu_runtime.engines.candidate import Candidate
 from gpu_runtime.errors import EngineError
+
+_LOG = logging.getLogger(__name__)
 
 COMMAND: tuple[str, ...] = (sys.executable, '-m', 'gpu_runtime.engines.builder')
 """The builder; the folder follows."""
@@ -77,6 +80,7 @@ def run_build(
         _watch(process, begin_s, progress, cancelled)
     finally:
         _end(process)
+        _LOG.debug('builder of %s: %s', folder, (folder / _LOG_FILE).read_text(errors='replace'))
     if process.returncode != 0:
         raise EngineError(_reason(process.returncode, folder / _LOG_FILE))
     report = json.loads((folder / REPORT).read_text(encoding='utf-8'))

@@ -20,6 +20,7 @@ from pathlib import Path
 import signal
 import sys
 import threading
+import traceback
 
 import torch
 
@@ -102,7 +103,10 @@ class Builder:
                 remark, model = self._build(name, forward)
                 self._try(name, model, reference, remark)
             except Exception as error:  # whatever a compiler raises is its own failure
+                traceback.print_exc()
                 self._found[name] = Candidate(name, problem=_first_line(error))
+        if len(self._models) < 2:
+            return list(self._found.values())
         _say('measuring')
         times = measure(self._models, self._inputs, self._device)
         return [replace(c, ms=times.get(c.backend, 0.0)) for c in self._found.values()]

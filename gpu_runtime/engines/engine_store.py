@@ -59,7 +59,7 @@ class EngineStore:
     """
 
     def __init__(self, folder: Path, limit_mb: int) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()
         self.limit_mb = limit_mb
 
     def open(self) -> None:

@@ -71,7 +71,9 @@ def weights_hash(module: torch.nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in _tensors(module):
         digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        # Copied, as what torch calls contiguous may have a stride of 0.
+        flat = torch.empty(tensor.numel(), dtype=tensor.dtype)
+        flat.copy_(tensor.detach().reshape(-1))
         digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
 

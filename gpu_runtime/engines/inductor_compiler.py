@@ -14,6 +14,8 @@ import shutil
 
 import torch
 
+from gpu_runtime.engines.exporting import export
+
 
 class InductorCompiler:
     """AOTInductor: a network becomes a shared library; see :class:`Compiler`."""
@@ -84,8 +86,8 @@ class InductorCompiler:
         """
         import torch._inductor
 
+        program = export(module, inputs)
         with torch.no_grad():
-            program = torch.export.export(module, inputs, strict=False)
             written = torch._inductor.aoti_compile_and_package(
                 program, package_path=str(file.with_suffix('.pt2'))
             )

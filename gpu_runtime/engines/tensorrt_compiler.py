@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from gpu_runtime.engines import tensorrt_library
+from gpu_runtime.engines.exporting import export
 from gpu_runtime.errors import EngineError
 
 _NAMED = 3
@@ -98,8 +99,8 @@ class TensorrtCompiler:
 
         """
         library = tensorrt_library.torch_tensorrt()
+        program = export(module, inputs)
         with torch.no_grad():
-            program = torch.export.export(module, inputs, strict=False)
             compiled = library.dynamo.compile(
                 program,
                 inputs=list(inputs),
@@ -132,11 +133,26 @@ class TensorrtCompiler:
 
         Returns
         -------
-        torch.nn.Module
-            From tensors to a tuple of tensors.
+        callable
+            From tensors to a tuple of tensors; its ``close()`` frees the engine.
 
         """
-        return tensorrt_library.torch_tensorrt().load(str(file)).module()
+        return _Program(tensorrt_library.torch_tensorrt().load(str(file)).module())
+
+
+class _Program:
+    """A loaded program whose engines go when it is closed, not when garbage is collected."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        self._module = module
+
+    def __call__(self, *inputs: torch.Tensor) -> Any:
+        return self._module(*inputs)
+
+    def close(self) -> None:
+        """Drop the engines; traced modules refer to themselves and would keep them."""
+        for part in list(self._module.modules()):
+            vars(part).clear()
 
 
 def count_parts(compiled: torch.fx.GraphModule) -> tuple[int, Counter[str]]:
