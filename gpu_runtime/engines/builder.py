@@ -153,7 +153,7 @@ class Builder:
         """Compare a model with the network, and keep it for measuring if it agrees."""
         model.prepare(self._inputs)
         found = compare(model(*self._inputs), reference, self._order.precision)
-        self._found[name] = Candidate(name, 0.0, found.error, found.ok, remark)
+        self._found[name] = Candidate(name, 0.0, found.error, found.limit, remark)
         if found.ok or name == 'eager':
             self._models[name] = model
 

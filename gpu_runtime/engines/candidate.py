@@ -18,11 +18,11 @@ class Candidate:
     backend : str
         Its name.
     ms : float
-        Median time of one call, in milliseconds.
+        Median time of one call, in milliseconds; 0 if it was not measured.
     error : float
         As :class:`Agreement` has it.
-    agrees : bool
-        Whether the error is within the limit of the precision.
+    limit : float
+        Largest error that the precision allows.
     remark : str
         What people should know of it.
     problem : str
@@ -33,20 +33,20 @@ class Candidate:
     backend: str
     ms: float = 0.0
     error: float = 0.0
-    agrees: bool = False
+    limit: float = 0.0
     remark: str = ''
     problem: str = ''
 
     @property
     def usable(self) -> bool:
         """Whether it works and agrees."""
-        return self.agrees and not self.problem
+        return self.error <= self.limit and not self.problem
 
     def __str__(self) -> str:
         text = self.problem
         if not text:
-            text = f'{self.ms:.3g} ms, error {self.error:.1e}'
-            text += '' if self.agrees else ', outside the tolerance'
+            text = f'{self.ms:.3g} ms, ' if self.ms else ''
+            text += f'error {self.error:.1e} of {self.limit:.1e} allowed'
         return f'{self.backend}: {text}' + (f'; {self.remark}' if self.remark else '')
 
 

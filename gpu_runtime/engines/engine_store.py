@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextlib import ExitStack
+from dataclasses import replace
 import logging
 import os
 from pathlib import Path
@@ -102,17 +103,15 @@ class EngineStore:
         folder = self.folder / key.digest
         if not folder.is_dir():
             return None
-        try:
-            entry = EngineEntry.read(folder)
-            if entry.key == key and entry.intact():
-                os.utime(folder / INDEX)
-                return entry
-            reason = 'its file is not the one that was written'
-        except (OSError, ValueError) as error:
-            reason = str(error)
-        _LOG.warning('engine %s of %s is damaged and removed: %s', folder.name, key.model, reason)
-        self.remove(folder)
-        return None
+        entry = self._checked(folder, key)
+        if entry is None:
+            with self._changing():
+                # Once more, as another process may have replaced it meanwhile.
+                entry = self._checked(folder, key)
+                if entry is None and folder.exists():
+                    _LOG.warning('engine %s of %s is damaged and removed', folder, key.model)
+                    self._discard(folder)
+        return entry
 
     def add(self, key: EngineKey, file: Path, facts: dict[str, Any]) -> EngineEntry:
         """
@@ -157,7 +156,7 @@ class EngineStore:
                 made.rename(final)
                 self._shrink(keep=final)
             sync(self.folder)
-            return EngineEntry.read(final)
+            return replace(entry, folder=final)
         except (OSError, ValueError) as error:
             raise EngineError(
                 f'the engine cannot be kept in {self.folder} ({error}); see to space and '
@@ -218,6 +217,17 @@ class EngineStore:
         """
         with self._changing():
             self._discard(folder)
+
+    def _checked(self, folder: Path, key: EngineKey) -> EngineEntry | None:
+        """Return an entry if it is of this key and as it was written, and note the use."""
+        try:
+            entry = EngineEntry.read(folder)
+            if entry.key != key or not entry.intact():
+                return None
+            os.utime(folder / INDEX)
+            return entry
+        except (OSError, ValueError):
+            return None
 
     def _shrink(self, keep: Path) -> None:
         """Remove what was used longest ago, until the rest is within the limit."""

@@ -163,7 +163,7 @@ class EngineModel:
         for engine in engines.values():
             engine.close()
         self._first.close()
-        self._tell('')
+        self._builds.tell(self._stage, self._order.model, '')
 
     # -- on the thread of the builds, or while preparing ----------------------------------------
 
@@ -175,16 +175,16 @@ class EngineModel:
     def _obtain(self, signature: object, example: _Tensors) -> None:
         """Build the engine, unless it was built meanwhile, and use it."""
         try:
+            if self._builds.device.type == 'cuda':
+                torch.cuda.synchronize(self._builds.device)  # the example was made elsewhere
             with self._builds.turn(self._gone):
                 if not self._use_stored(signature, example):
                     self._build(example)
                     if not self._use_stored(signature, example):
                         raise EngineError('the engine was built and is not in the store any more')
-        except EngineError as error:
+        except Exception as error:  # whatever it is, the running stage must not notice
             if not self._gone():
                 self._failed(error)
-        except Exception as error:  # the running stage must not notice
-            self._failed(error)
 
     def _gone(self) -> bool:
         return self._closed or self._builds.closed
@@ -195,7 +195,7 @@ class EngineModel:
         text = f'building {order.backend} {order.precision}: '
         with self._builds.store.aside() as folder:
             order.write(folder)
-            torch.save([tensor.cpu() for tensor in example], folder / INPUTS)
+            torch.save([tensor.cpu().contiguous() for tensor in example], folder / INPUTS)
             if order.weights == 'none':  # random, so they cannot be loaded again
                 torch.save(self._forward.module.state_dict(), folder / STATE)
             found = run_build(
@@ -300,9 +300,15 @@ class EngineModel:
 
     # -- what people are told -------------------------------------------------------------------
 
+    @property
+    def _stage(self) -> str:
+        """The stage that runs the model: accounts have the names of components."""
+        return self._account.name if self._account is not None else ''
+
     def _tell(self, state: str) -> None:
-        stage = self._account.name if self._account is not None else ''
-        self._builds.tell(stage, self._order.model, state)
+        with self._lock:
+            if not self._closed:
+                self._builds.tell(self._stage, self._order.model, state)
 
     def _ready(self, backend: str, facts: dict[str, Any]) -> None:
         text = f'{backend} {self._order.precision}'
