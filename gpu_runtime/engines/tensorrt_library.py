@@ -13,7 +13,7 @@ from typing import Any
 DISTRIBUTIONS = ('torch-tensorrt-rtx', 'torch-tensorrt')
 """Python distributions that bring the module ``torch_tensorrt``, the one to install first."""
 
-_PARTS = ('tensorrt-rtx', 'tensorrt_rtx', 'tensorrt', 'tensorrt-cu13', 'tensorrt-cu12')
+_PARTS = ('tensorrt-rtx', 'tensorrt', 'tensorrt-cu13', 'tensorrt-cu12')
 
 
 def installed() -> dict[str, str]:
