@@ -56,13 +56,14 @@ bench: $(STAMP)  ## measure on this machine; ARGS=--quick for a minute, ARGS=bas
 doctor: $(STAMP)  ## tell what this machine has and lacks
 	$(BIN)/gpu_perception doctor
 
-wheelhouse: $(STAMP)  ## wheels for a machine without network: PYTHON=3.12 OUT=dir [SPLIT_MB=48] [WITH_TORCH=1]
+wheelhouse: $(STAMP)  ## wheels for a machine without network: PYTHON=3.12 OUT=dir [SPLIT_MB=48] [WITH_TORCH=1] [WITH_TENSORRT=1]
 	$(BIN)/python pip_env/wheelhouse.py --python $(WHEELS_FOR) --out $(OUT) \
-	  $(if $(SPLIT_MB),--split-mb $(SPLIT_MB)) $(if $(WITH_TORCH),--with-torch) $(ARGS)
+	  $(if $(SPLIT_MB),--split-mb $(SPLIT_MB)) $(if $(WITH_TORCH),--with-torch) \
+	  $(if $(WITH_TENSORRT),--with-tensorrt) $(ARGS)
 
 locks:  ## compile pip_env/*.in again (needs .venv; ARGS=--upgrade takes newer versions)
 	for name in requirements requirements-build requirements-dev requirements-demo \
-	  requirements-bootstrap; do \
+	  requirements-tensorrt requirements-bootstrap; do \
 	  (cd pip_env && ../$(UV) pip compile --quiet --universal --python-version 3.11 \
 	    --generate-hashes --allow-unsafe --custom-compile-command 'make locks' \
 	    $$([ $$name != requirements-demo ] || echo --no-deps) $(ARGS) $$name.in -o $$name.lock) \

@@ -79,6 +79,10 @@ def _add_models(commands: Any) -> None:
     parser.add_argument('--cached', action='store_true', help='only those that are here')
     parser.add_argument('--check', action='store_true', help='check the hashes of those')
     parser.add_argument('--json', action='store_true', help='print a JSON list')
+    parser.add_argument('--engines', action='store_true', help='compiled networks instead')
+    parser.add_argument(
+        '--engine-store', type=Path, help='their folder, as the parameter engine_store'
+    )
     parser.set_defaults(run=_models)
     actions = parser.add_subparsers(metavar='download')
     text = 'download default weights and check their hashes'
@@ -88,6 +92,10 @@ def _add_models(commands: Any) -> None:
 
 
 def _models(options: argparse.Namespace) -> int:
+    if options.engines:
+        from gpu_components.engines_command import list_engines
+
+        return list_engines(options.engine_store, check=options.check, as_json=options.json)
     from gpu_components.models_command import list_models
 
     return list_models(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import difflib
+from pathlib import Path
 import threading
 import traceback
 from typing import Any
@@ -37,6 +38,9 @@ from gpu_components.manifest import manifest_entry
 from gpu_components.manifest import save_manifest
 from gpu_components.parameter_store import ParameterStore
 from gpu_components.plugins import load_plugin
+from gpu_components.resources import resolve_path
+from gpu_runtime.engines import default_folder
+from gpu_runtime.engines import EngineStore
 from gpu_runtime.errors import GpuPerceptionError
 from gpu_runtime.errors import WiringError
 from gpu_runtime.gpu_context import GpuContext
@@ -86,6 +90,7 @@ class Container(Node):
             self._params.device,
             allow_unsafe_models=self._params.allow_unsafe_models,
             on_lost=on_lost,
+            engine_store=self._engine_store(),
         )
         self._ingress_node = Node(
             f'_{self.get_name()}_ingress',
@@ -100,6 +105,12 @@ class Container(Node):
         executor.add_node(self)
         executor.add_ingress_node(self._ingress_node)
         self.get_logger().info(f'ready on {self.gpu.device} ({self.gpu.device_name})')
+
+    def _engine_store(self) -> EngineStore | None:
+        limit_mb, folder = self._params.engine_store_mb, self._params.engine_store
+        if limit_mb == 0:
+            return None
+        return EngineStore(Path(resolve_path(folder)) if folder else default_folder(), limit_mb)
 
     def _serve(self) -> None:
         group = MutuallyExclusiveCallbackGroup()

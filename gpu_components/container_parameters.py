@@ -34,3 +34,18 @@ class ContainerParameters(Parameters):
     allow_unsafe_models: bool = parameter(
         False, 'Accept model files that can run code while they load.', read_only=True
     )
+    engine_store: str = parameter(
+        '',
+        'Folder of compiled networks, private to this user; empty for '
+        '$XDG_CACHE_HOME/gpu_perception/engines.',
+        read_only=True,
+    )
+    engine_store_mb: int = parameter(
+        4096,
+        'Most that compiled networks take on disk, those used longest ago go first; 0: none is '
+        'made.',
+        unit='MiB',
+        ge=0,
+        le=1 << 20,
+        read_only=True,
+    )

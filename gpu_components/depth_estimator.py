@@ -42,7 +42,7 @@ from gpu_runtime.models import load_model
 from gpu_runtime.models import ModelSource
 from gpu_runtime.models import PRECISIONS
 from gpu_runtime.models.factory import Backend
-from gpu_runtime.models.factory import Precision
+from gpu_runtime.models.precision import Precision
 from gpu_runtime.models.published_model import MIDAS_SMALL
 from gpu_runtime.normalization import NORMALIZATIONS
 
@@ -223,6 +223,7 @@ class DepthEstimator(Component[DepthEstimatorParameters, DepthNetwork]):
             precision=params.precision,
             allow_unsafe_models=self.context.allow_unsafe_models,
             capture_lock=self.context.capture_lock,
+            engines=self.context.engines,
         )
         network = DepthNetwork(model, _spec(params, source), params.output_index)
         network.warm_up(self.context.device)

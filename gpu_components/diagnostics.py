@@ -13,6 +13,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from diagnostic_msgs.msg import DiagnosticStatus
 from diagnostic_msgs.msg import KeyValue
 
+from gpu_runtime.engines.engine_builds import NOTE
+
 if TYPE_CHECKING:
     from rclpy.node import Node
 
@@ -83,6 +85,7 @@ class Diagnostics:
             'last_error': stage.error,
             **{name: str(count) for name, count in stage.counts.items()},
             **_milliseconds(stage),
+            **stage.notes,
         }
         return DiagnosticStatus(
             level=level,
@@ -96,7 +99,7 @@ class Diagnostics:
 def _verdict(
     stage: StageSnapshot, before: StageSnapshot | None, state: str, slow: bool
 ) -> tuple[bytes, str]:
-    """Return level and text: a component that is down outweighs drops, drops a low rate."""
+    """Return level and text, of what weighs most: down, drops, a low rate, no engine."""
     if state != 'active':
         level = DiagnosticStatus.ERROR if stage.error else DiagnosticStatus.WARN
         return level, stage.error or state
@@ -104,6 +107,9 @@ def _verdict(
         return DiagnosticStatus.WARN, stage.error or 'frames dropped'
     if slow:
         return DiagnosticStatus.WARN, 'fewer results than expected'
+    engine = stage.notes.get(NOTE, '')
+    if 'failed: ' in engine:
+        return DiagnosticStatus.WARN, f'engine {engine}'
     return DiagnosticStatus.OK, state
 
 

@@ -23,7 +23,7 @@ from gpu_runtime.models import load_model
 from gpu_runtime.models import ModelSource
 from gpu_runtime.models import PRECISIONS
 from gpu_runtime.models.factory import Backend
-from gpu_runtime.models.factory import Precision
+from gpu_runtime.models.precision import Precision
 
 if TYPE_CHECKING:
     from gpu_runtime.classification.network_input import Task
@@ -176,4 +176,5 @@ class NetworkParameters(ComponentParameters):
             weights=resolve_path(self.weights),
             allow_unsafe_models=context.allow_unsafe_models,
             capture_lock=context.capture_lock,
+            engines=context.engines,
         )

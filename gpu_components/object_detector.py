@@ -42,7 +42,7 @@ from gpu_runtime.models import ModelSource
 from gpu_runtime.models import PRECISIONS
 from gpu_runtime.models.cuda_graph import MAX_GRAPHS
 from gpu_runtime.models.factory import Backend
-from gpu_runtime.models.factory import Precision
+from gpu_runtime.models.precision import Precision
 
 if TYPE_CHECKING:
     from gpu_components.output import Results
@@ -213,6 +213,7 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
             weights=resolve_path(params.weights),
             allow_unsafe_models=self.context.allow_unsafe_models,
             capture_lock=self.context.capture_lock,
+            engines=self.context.engines,
             fixed_shape=preset.fixed_shape,
         )
         detector = Detector(model, preset, preset.spec(params.precision), _labels(params, preset))

@@ -25,6 +25,10 @@ class ModelError(GpuPerceptionError, ValueError):
     """A model source is missing, unreadable, unsafe or unsuited to its preset."""
 
 
+class EngineError(GpuPerceptionError, RuntimeError):
+    """A compiled network cannot be built, kept or used; the network itself goes on."""
+
+
 class SourceError(GpuPerceptionError, ValueError):
     """Pictures are missing, unreadable or of an unexpected kind."""
 

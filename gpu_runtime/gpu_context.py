@@ -15,12 +15,15 @@ from gpu_runtime.camera_model import CameraModel
 from gpu_runtime.device import resolve_device
 from gpu_runtime.device import share_allocator
 from gpu_runtime.device_budget import DeviceBudget
+from gpu_runtime.engines.engine_builds import EngineBuilds
+from gpu_runtime.engines.engine_store import EngineStore
 from gpu_runtime.errors import CudaError
 from gpu_runtime.frame import Frame
 from gpu_runtime.frame_bus import FrameBus
 from gpu_runtime.header import Header
 from gpu_runtime.image_format import ImageFormat
 from gpu_runtime.metrics import Metrics
+from gpu_runtime.models.precision import keep_fp32_exact
 from gpu_runtime.pinned_pool import PinnedPool
 from gpu_runtime.stage_metrics import StageMetrics
 from gpu_runtime.stream import Stream
@@ -45,6 +48,8 @@ class GpuContext:
         Whether model files that can run code while they load are accepted.
     on_lost : callable
         Called with the error when the CUDA context is lost: no call can succeed any more.
+    engine_store : EngineStore, optional
+        Where compiled networks are kept; without, none are built.
 
     Attributes
     ----------
@@ -66,6 +71,8 @@ class GpuContext:
         Prepares tensors from pictures.
     capture_lock : threading.Lock
         Held while a CUDA graph is captured: one capture at a time in a process.
+    engines : EngineBuilds or None
+        Builds and keeps compiled networks.
 
     Raises
     ------
@@ -80,8 +87,10 @@ class GpuContext:
         *,
         allow_unsafe_models: bool = False,
         on_lost: Callable[[BaseException], None] = lambda error: None,
+        engine_store: EngineStore | None = None,
     ) -> None:
         self.device = resolve_device(device)
+        keep_fp32_exact()
         self._on_lost = on_lost
         self.allow_unsafe_models = allow_unsafe_models
         if self.device.type == 'cuda':
@@ -95,6 +104,9 @@ class GpuContext:
         self.bus: FrameBus[Any] = FrameBus()
         self.metrics = Metrics()
         self.transform = make_image_transform(self.device)
+        self.engines: EngineBuilds | None = None
+        if engine_store is not None:
+            self.engines = EngineBuilds(self.device, engine_store, self.metrics)
         self._closed = False
 
     @property
@@ -244,6 +256,8 @@ class GpuContext:
         if self._closed:
             return []
         self._closed = True
+        if self.engines is not None:
+            self.engines.close()
         self.transfers.close()
         if self.device.type == 'cuda':
             torch.cuda.synchronize(self.device)

@@ -67,6 +67,19 @@ def outside_accounts() -> Iterator[MemoryAccount | None]:
         yield account
 
 
+def current_account() -> MemoryAccount | None:
+    """
+    Return the account that the calling thread allocates on.
+
+    Returns
+    -------
+    MemoryAccount or None
+        None outside any ``with account.use():`` block.
+
+    """
+    return _ACTIVE.account
+
+
 class MemoryAccount:
     """
     The device memory of one component; made by :meth:`DeviceBudget.open`.

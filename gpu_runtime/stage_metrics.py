@@ -23,6 +23,7 @@ class StageMetrics:
         self._samples: dict[str, deque[float]] = {}
         self._seen: Counter[str] = Counter()
         self._error = ''
+        self._notes: dict[str, str] = {}
         self._stamp_ns = 0
 
     def count(self, name: str, n: int = 1) -> None:
@@ -72,6 +73,24 @@ class StageMetrics:
             self._counts[f'dropped_{cause}'] += 1
             self._error = message
 
+    def note(self, name: str, text: str) -> None:
+        """
+        Remember a state, for people.
+
+        Parameters
+        ----------
+        name : str
+            What it is the state of, such as ``engine``.
+        text : str
+            The state; replaces the one before, empty forgets it.
+
+        """
+        with self._lock:
+            if text:
+                self._notes[name] = text
+            else:
+                self._notes.pop(name, None)
+
     def processed(self, stamp_ns: int) -> None:
         """
         Count a frame that is done.
@@ -90,11 +109,12 @@ class StageMetrics:
         """Return a frozen copy."""
         with self._lock:
             timings = {k: (list(v), self._seen[k]) for k, v in self._samples.items()}
-            counts = dict(self._counts)
+            counts, notes = dict(self._counts), dict(self._notes)
             error, stamp_ns = self._error, self._stamp_ns
         return StageSnapshot(
             MappingProxyType(counts),
             MappingProxyType({k: Timing.of(*v) for k, v in timings.items()}),
             error,
             stamp_ns,
+            MappingProxyType(notes),
         )

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
+from types import MappingProxyType
 
 from gpu_runtime.timing import Timing
 
@@ -25,6 +27,8 @@ class StageSnapshot:
         Text of the last failure; empty while there was none.
     stamp_ns : int
         Stamp of the last frame processed; 0 before the first.
+    notes : Mapping of str to str
+        States by name, such as ``engine``.
 
     """
 
@@ -32,6 +36,7 @@ class StageSnapshot:
     timings: Mapping[str, Timing]
     error: str = ''
     stamp_ns: int = 0
+    notes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def dropped(self) -> int:

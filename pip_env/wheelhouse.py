@@ -26,6 +26,7 @@ from build_interfaces import PACKAGES
 
 HERE = Path(__file__).resolve().parent
 LOCKS = ('requirements-bootstrap', 'requirements', 'requirements-dev', 'requirements-demo')
+TENSORRT = 'requirements-tensorrt'
 # Some 3 GB that a GPU machine has already.
 TORCH = re.compile(r'(torch|torchvision|triton|cupy-.*|cuda-.*|nvidia-.*)$')
 # What only a developer's machine runs.
@@ -45,7 +46,9 @@ def main() -> int:
             )
         out.mkdir(parents=True, exist_ok=True)
         skip = [NOT_FOR_ROBOTS, *(re.compile(f'{name}$') for name in arguments.skip)]
-        download(python, arguments.uv, out, skip if arguments.with_torch else [*skip, TORCH])
+        locks = (*LOCKS, TENSORRT) if arguments.with_tensorrt else LOCKS
+        skip = skip if arguments.with_torch else [*skip, TORCH]
+        download(python, arguments.uv, out, skip, locks)
         built = HERE.parent / 'build' / 'interfaces'
         for wheel in build_wheels(list(PACKAGES), python, built, arguments.uv):
             shutil.copy2(wheel, out)
@@ -88,7 +91,13 @@ def find_python(wanted: str, uv: str) -> str:
     return found.stdout.strip()
 
 
-def download(python: str, uv: str, out: Path, skip: list[re.Pattern[str]]) -> None:
+def download(
+    python: str,
+    uv: str,
+    out: Path,
+    skip: list[re.Pattern[str]],
+    locks: tuple[str, ...] = LOCKS,
+) -> None:
     """
     Download the locked wheels for an interpreter.
 
@@ -102,6 +111,8 @@ def download(python: str, uv: str, out: Path, skip: list[re.Pattern[str]]) -> No
         Existing folder the wheels are put in.
     skip : list[re.Pattern[str]]
         Names of distributions to leave out.
+    locks : tuple[str, ...]
+        The lock files, without ``.lock``.
 
     Raises
     ------
@@ -110,7 +121,7 @@ def download(python: str, uv: str, out: Path, skip: list[re.Pattern[str]]) -> No
 
     """
     wanted: dict[str, str] = {}
-    for lock in LOCKS:
+    for lock in locks:
         for name, entry in read_lock(HERE / f'{lock}.lock').items():
             if not any(pattern.match(name) for pattern in skip):
                 wanted[name] = entry
@@ -200,6 +211,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument('--out', type=Path, required=True, help='folder to fill')
     parser.add_argument('--split-mb', type=int, default=0, help='size of a part in MiB')
     parser.add_argument('--with-torch', action='store_true', help='torch, CuPy and CUDA too')
+    parser.add_argument('--with-tensorrt', action='store_true', help='the backend tensorrt too')
     parser.add_argument('--skip', nargs='*', default=[], help='names to leave out')
     parser.add_argument('--uv', default=os.fspath(Path(sys.executable).with_name('uv')))
     return parser.parse_args()

@@ -224,3 +224,21 @@ def test_installer_refuses_wheels_for_another_python() -> None:
     with pytest.raises(install_offline.InstallFailed, match='is for cp36'):
         install_offline.check_version([wheel])
     install_offline.check_version([Path('onnx-1.0-cp310-abi3-linux_x86_64.whl')])
+
+
+def test_tensorrt_is_in_no_lock_of_the_environment() -> None:
+    """Its import fails without a driver; machines with a GPU ask for it."""
+    for lock in wheelhouse.LOCKS:
+        assert not [n for n in wheelhouse.read_lock(PIP_ENV / f'{lock}.lock') if 'tensorrt' in n]
+    locked = wheelhouse.read_lock(PIP_ENV / f'{wheelhouse.TENSORRT}.lock')
+    assert {'torch-tensorrt-rtx', 'tensorrt-rtx', 'tensorrt-rtx-cu13-libs'} <= locked.keys()
+
+
+def test_tensorrt_fits_the_locked_torch() -> None:
+    """Where both locks name a distribution, it is the same one."""
+    ours = wheelhouse.read_lock(PIP_ENV / 'requirements.lock')
+    other = wheelhouse.read_lock(PIP_ENV / f'{wheelhouse.TENSORRT}.lock')
+    common = ours.keys() & other.keys()
+    assert 'torch' in common
+    versions = [{name: lock[name].split()[0] for name in common} for lock in (ours, other)]
+    assert versions[0] == versions[1]

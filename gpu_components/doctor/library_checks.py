@@ -19,10 +19,9 @@ from gpu_components.doctor.finding import Finding
 from gpu_components.doctor.finding import OK
 from gpu_components.doctor.finding import WARNING
 from gpu_runtime import machine
+from gpu_runtime.engines.tensorrt_library import DISTRIBUTIONS as TENSORRT
 
 TESTED_PYTHON = ((3, 10), (3, 11), (3, 12))
-
-TENSORRT = ('torch-tensorrt-rtx', 'torch-tensorrt')
 
 
 def installed(name: str) -> str:

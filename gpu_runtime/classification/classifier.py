@@ -18,6 +18,7 @@ from gpu_runtime.errors import ModelError
 from gpu_runtime.fit import Fit
 from gpu_runtime.layout import Layout
 from gpu_runtime.tensor_spec import TensorSpec
+from gpu_runtime.transforms import example_tensor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +62,7 @@ class Classifier:
         activation: Activation = 'auto',
     ) -> Classifier:
         """
-        Run a network on black pictures, and learn from it what its outputs are; blocks.
+        Run a network on example pictures, and learn from it what its outputs are; blocks.
 
         Parameters
         ----------
@@ -91,13 +92,12 @@ class Classifier:
             If the labels do not fit.
 
         """
-        shape = (batch, *spec.shape(spec.width, spec.height)[1:])
-        black = torch.zeros(shape, dtype=spec.dtype, device=device)
+        example = example_tensor(spec, spec.width, spec.height, device, batch=batch)
         try:
-            outputs = _outputs(model, black)
+            outputs = _outputs(model, example)
             names = class_names(labels, outputs.shape[1])
             done = cls(model, spec, names, resolve_activation(activation, outputs))
-            done.top(black, 1)
+            done.top(example, 1)
         except BaseException:
             model.close()
             raise

@@ -23,8 +23,8 @@ from gpu_runtime.normalization import Values
 from gpu_runtime.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:
-    from gpu_runtime.models.factory import Precision
     from gpu_runtime.models.model_source import ModelSource
+    from gpu_runtime.models.precision import Precision
 
 AutoNormalization = Literal['auto', 'unit', 'imagenet', 'symmetric', 'bytes']
 Task = Literal['classification', 'segmentation']

@@ -16,8 +16,8 @@ from gpu_runtime.normalization import normalization_values
 from gpu_runtime.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:
-    from gpu_runtime.models.factory import Precision
     from gpu_runtime.models.model_source import ModelSource
+    from gpu_runtime.models.precision import Precision
 
 DEFAULT_WH = (448, 448)
 """For models that leave their size open: a multiple of 14 (patches) and of 32 (strides)."""

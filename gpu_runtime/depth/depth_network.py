@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from gpu_runtime.affine_map import AffineMap
 from gpu_runtime.errors import ModelError
+from gpu_runtime.transforms import example_tensor
 from gpu_runtime.transforms import PreparedTensor
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class DepthNetwork:
 
     def warm_up(self, device: torch.device) -> None:
         """
-        Run once on a black picture, so that no frame pays for kernels or graphs; blocks.
+        Run once on an example picture, so that no frame pays for kernels or graphs; blocks.
 
         Parameters
         ----------
@@ -56,7 +57,7 @@ class DepthNetwork:
             If the network's output is no map.
 
         """
-        tensor = torch.zeros(self.spec.shape(*_EXAMPLE_WH), dtype=self.spec.dtype, device=device)
+        tensor = example_tensor(self.spec, *_EXAMPLE_WH, device)
         self.model.prepare((tensor,))
         place = AffineMap.fit(self.spec, *_EXAMPLE_WH)
         self(PreparedTensor(tensor, place, self.spec))

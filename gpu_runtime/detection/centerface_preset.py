@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from gpu_runtime.affine_map import AffineMap
     from gpu_runtime.detection.detections import Detections
     from gpu_runtime.detection.limits import DetectionLimits
-    from gpu_runtime.models.factory import Precision
     from gpu_runtime.models.model_source import ModelSource
+    from gpu_runtime.models.precision import Precision
 
 _STRIDE = 4
 _MULTIPLE = 32

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gpu_runtime.detection.label_map import LabelMap
     from gpu_runtime.detection.preset import DetectionPreset
     from gpu_runtime.models import Model
-    from gpu_runtime.models.factory import Precision
+    from gpu_runtime.models.precision import Precision
     from gpu_runtime.tensor_spec import TensorSpec
 
 
@@ -49,7 +49,7 @@ class Detector:
 
     def warm_up(self, device: torch.device, precision: Precision, max_batch: int = 1) -> None:
         """
-        Run once on a black picture, so that no frame pays for kernels or graphs; blocks.
+        Run once on an example picture, so that no frame pays for kernels or graphs; blocks.
 
         Parameters
         ----------

@@ -18,13 +18,14 @@ import torch
 
 from gpu_runtime.affine_map import AffineMap
 from gpu_runtime.errors import ModelError
+from gpu_runtime.transforms import example_tensor
 from gpu_runtime.transforms import PreparedTensor
 
 if TYPE_CHECKING:
     from gpu_runtime.detection.detections import Detections
     from gpu_runtime.detection.limits import DetectionLimits
-    from gpu_runtime.models.factory import Precision
     from gpu_runtime.models.model_source import ModelSource
+    from gpu_runtime.models.precision import Precision
     from gpu_runtime.tensor_spec import TensorSpec
 
 _EXAMPLE_WH = (640, 480)
@@ -155,7 +156,7 @@ class DetectionPreset(ABC):
         self, device: torch.device, precision: Precision = 'fp32'
     ) -> tuple[torch.Tensor, ...]:
         """
-        Return inputs of a black picture, to prepare a model with.
+        Return inputs of an example picture, to prepare a model with.
 
         Parameters
         ----------
@@ -171,7 +172,7 @@ class DetectionPreset(ABC):
 
         """
         spec = self.spec(precision)
-        tensor = torch.zeros(spec.shape(*_EXAMPLE_WH), dtype=spec.dtype, device=device)
+        tensor = example_tensor(spec, *_EXAMPLE_WH, device)
         return self.inputs(PreparedTensor(tensor, AffineMap.fit(spec, *_EXAMPLE_WH), spec))
 
     def require(self, fits: bool, outputs: tuple[torch.Tensor, ...], expected: str) -> None:

@@ -22,7 +22,9 @@ from gpu_runtime.models import load_model
 from gpu_runtime.models import ModelSource
 from gpu_runtime.models import PRECISIONS
 from gpu_runtime.models.factory import Backend
-from gpu_runtime.models.factory import Precision
+from gpu_runtime.models.precision import Precision
+from gpu_runtime.tensor_spec import TensorSpec
+from gpu_runtime.transforms import example_tensor
 
 if TYPE_CHECKING:
     from gpu_runtime.gpu_context import GpuContext
@@ -121,9 +123,17 @@ class Network(Operation):
             weights=self.weights,
             allow_unsafe_models=context.allow_unsafe_models,
             capture_lock=context.capture_lock,
+            engines=context.engines,
         )
         if width:
-            model.prepare((torch.zeros((1, channels, height, width), device=context.device),))
+            spec = TensorSpec(
+                width,
+                height,
+                channels='rgb' if channels == 3 else 'mono',
+                mean=(0.0,) * channels,
+                std=(1.0,) * channels,
+            )
+            model.prepare((example_tensor(spec, width, height, context.device),))
         if context.device.type == 'cuda':
             torch.cuda.current_stream(context.device).synchronize()  # other streams use it next
         return NetworkStep(model, self, (channels, width, height))

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from gpu_runtime.models.cuda_graph import CudaGraphModel
 from gpu_runtime.models.eager import EagerModel
+from gpu_runtime.models.engine_model import EngineModel
 from gpu_runtime.models.factory import BACKENDS
 from gpu_runtime.models.factory import load_model
-from gpu_runtime.models.factory import PRECISIONS
 from gpu_runtime.models.forward import Forward
 from gpu_runtime.models.model import Model
 from gpu_runtime.models.model_source import ModelSource
 from gpu_runtime.models.onnx_signature import OnnxSignature
+from gpu_runtime.models.precision import PRECISIONS
 from gpu_runtime.models.published_model import PUBLISHED
 from gpu_runtime.models.published_model import PublishedModel
 from gpu_runtime.models.source_kind import SourceKind
@@ -23,6 +24,7 @@ __all__ = [
     'PUBLISHED',
     'CudaGraphModel',
     'EagerModel',
+    'EngineModel',
     'Forward',
     'Model',
     'ModelSource',

@@ -15,8 +15,10 @@ from gpu_runtime.errors import LifecycleError
 from gpu_runtime.memory_account import outside_accounts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     import threading
 
+    from gpu_runtime.memory_account import MemoryAccount
     from gpu_runtime.models.forward import Forward
 
 _logger = logging.getLogger(__name__)
@@ -55,15 +57,22 @@ class CudaGraphModel:
         That device.
     capture_lock : threading.Lock
         The process's one lock for captures; held for the length of a capture.
+    account : callable
+        Returns the account that graphs are booked on when the thread that captures has none.
 
     """
 
     def __init__(
-        self, forward: Forward, device: torch.device, capture_lock: threading.Lock
+        self,
+        forward: Forward,
+        device: torch.device,
+        capture_lock: threading.Lock,
+        account: Callable[[], MemoryAccount | None] = lambda: None,
     ) -> None:
         self._forward: Forward | None = forward
         self._device = device
         self._lock = capture_lock
+        self._account = account
         self._recordings: dict[_Signature, _Recording | None] = {}
 
     @property
@@ -115,6 +124,22 @@ class CudaGraphModel:
             recording.graph.replay()
         return recording.outputs
 
+    def release(self, signature: object) -> None:
+        """
+        Release the graph of one signature, from any thread.
+
+        Parameters
+        ----------
+        signature : object
+            Shapes and types of the inputs, which are not given any more.  Blocks until the device
+            has finished the last replay.
+
+        """
+        recording = self._recordings.pop(signature, None)  # type: ignore[call-overload]
+        if recording is not None:
+            torch.cuda.synchronize(self._device)
+            recording.graph.reset()
+
     def close(self) -> None:
         """Release graphs and weights.  Blocks until the device has finished the last replay."""
         if self._forward is None:
@@ -149,8 +174,9 @@ class CudaGraphModel:
             )
             return None
         try:
-            with self._lock, torch.cuda.device(self._device), outside_accounts() as account:
+            with self._lock, torch.cuda.device(self._device), outside_accounts() as left:
                 recording = self._capture(forward, inputs)
+            account = left or self._account()
             if account is not None:
                 account.book(recording.graph.pool())
             return recording

@@ -10,24 +10,31 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from gpu_runtime.engines.build_order import BuildOrder
+from gpu_runtime.engines.compilers import COMPILERS
+from gpu_runtime.engines.compilers import usable
+from gpu_runtime.errors import EngineError
 from gpu_runtime.errors import ModelError
 from gpu_runtime.models.cuda_graph import CudaGraphModel
 from gpu_runtime.models.eager import EagerModel
+from gpu_runtime.models.engine_model import EngineModel
 from gpu_runtime.models.forward import Forward
+from gpu_runtime.models.precision import bring_to
+from gpu_runtime.models.precision import dtype_of
+from gpu_runtime.models.precision import Precision
+from gpu_runtime.models.precision import precision_problem
+from gpu_runtime.models.precision import PRECISIONS
 from gpu_runtime.models.source_kind import SourceKind
 
 if TYPE_CHECKING:
+    from gpu_runtime.engines.engine_builds import EngineBuilds
     from gpu_runtime.models.model import Model
     from gpu_runtime.models.model_source import ModelSource
 
-Backend = Literal['auto', 'eager', 'cuda_graph']
-Precision = Literal['fp32', 'fp16']
+Backend = Literal['auto', 'eager', 'cuda_graph', 'compile', 'tensorrt']
 
-BACKENDS: tuple[Backend, ...] = ('auto', 'eager', 'cuda_graph')
+BACKENDS: tuple[Backend, ...] = ('auto', 'eager', 'cuda_graph', 'compile', 'tensorrt')
 """Every value of the parameter ``backend``."""
-
-PRECISIONS: tuple[Precision, ...] = ('fp32', 'fp16')
-"""Every value of the parameter ``precision``."""
 
 
 def load_model(
@@ -40,6 +47,7 @@ def load_model(
     allow_unsafe_models: bool = False,
     capture_lock: threading.Lock,
     fixed_shape: bool = True,
+    engines: EngineBuilds | None = None,
 ) -> Model:
     """
     Load a network and wrap it in a backend.
@@ -51,10 +59,12 @@ def load_model(
     device : torch.device
         Where it runs, with its index.
     backend : str
-        ``'eager'``, ``'cuda_graph'``, or ``'auto'``: cuda_graph on CUDA where the shapes are
-        fixed, else eager.
+        ``'eager'``; ``'cuda_graph'``; ``'compile'`` or ``'tensorrt'``: an engine, and the network
+        itself until that is built; or ``'auto'``: eager on the CPU and where shapes are not fixed,
+        else the fastest that agrees with eager float32, once that was measured.
     precision : str
-        ``'fp32'``, or ``'fp16'`` on CUDA; networks without fixed shapes use autocast for it.
+        ``'fp32'``, or on CUDA ``'tf32'``, ``'fp16'``, ``'bf16'``; networks without fixed shapes
+        use autocast for the halves.
     weights : str
         As for :meth:`ModelSource.load`.
     allow_unsafe_models : bool
@@ -63,6 +73,8 @@ def load_model(
         The context's lock for captures.
     fixed_shape : bool
         Whether all shapes inside the network follow from those of its inputs; presets know it.
+    engines : EngineBuilds, optional
+        Builds and keeps engines; without, nothing is compiled.
 
     Returns
     -------
@@ -76,15 +88,62 @@ def load_model(
 
     """
     _require_possible(device, backend, precision, fixed_shape)
+    if backend in COMPILERS:
+        _require_compiler(source, device, backend, precision, engines)
     module = source.load(weights=weights, allow_unsafe_models=allow_unsafe_models, device=device)
-    half = precision == 'fp16'
-    if half and fixed_shape:
-        module = _to_half(module, source.kind)
-    dtype = torch.float16 if half and fixed_shape else torch.float32
-    forward = Forward(module, dtype, autocast=half and not fixed_shape)
+    half = dtype_of(precision) is not torch.float32
+    if half and not fixed_shape:
+        return EagerModel(Forward(module, torch.float32, autocast=dtype_of(precision)))
+    module = bring_to(module, precision, source.kind)
+    forward = Forward(module, dtype_of(precision))
+    compiled = backend in COMPILERS or (
+        backend == 'auto'
+        and device.type == 'cuda'
+        and fixed_shape
+        and source.kind is not SourceKind.TORCHSCRIPT
+        and bool(usable(device, precision))
+    )
+    if compiled and engines is not None:
+        order = BuildOrder(
+            kind=source.kind.value,
+            name=source.name,
+            weights=weights,
+            allow_unsafe_models=allow_unsafe_models,
+            backend=backend,
+            precision=precision,
+            device=str(device),
+        )
+        return EngineModel(forward, order, engines, capture_lock)
     if backend == 'cuda_graph' or (backend == 'auto' and device.type == 'cuda' and fixed_shape):
         return CudaGraphModel(forward, device, capture_lock)
     return EagerModel(forward)
+
+
+def _require_compiler(
+    source: ModelSource,
+    device: torch.device,
+    backend: str,
+    precision: str,
+    engines: EngineBuilds | None,
+) -> None:
+    problem = COMPILERS[backend].problem(device, precision)
+    if not problem and source.kind is SourceKind.TORCHSCRIPT:
+        problem = (
+            f'backend {backend} cannot compile TorchScript; expected torchvision/<name>, or an '
+            '.onnx or .pt2 file: export the network again, or set backend to auto'
+        )
+    if not problem and engines is None:
+        problem = (
+            f'backend {backend} needs an engine store, and this process has none; set '
+            'engine_store_mb of the container above 0, or backend to auto'
+        )
+    if problem:
+        raise ModelError(problem)
+    assert engines is not None
+    try:
+        engines.store.open()
+    except EngineError as error:
+        raise ModelError(f'backend {backend}: {error}') from error
 
 
 def _require_possible(
@@ -98,21 +157,11 @@ def _require_possible(
         raise ModelError(
             f'backend cuda_graph needs a CUDA device, got {device}; set backend to auto'
         )
-    if backend == 'cuda_graph' and not fixed_shape:
+    if backend not in ('auto', 'eager') and not fixed_shape:
         raise ModelError(
-            'backend cuda_graph needs a network of fixed shapes, and this one returns as many '
+            f'backend {backend} needs a network of fixed shapes, and this one returns as many '
             'boxes as it finds; set backend to auto'
         )
-    if precision == 'fp16' and device.type != 'cuda':
-        raise ModelError(f'precision fp16 needs a CUDA device, got {device}; set precision fp32')
-
-
-def _to_half(module: torch.nn.Module, kind: SourceKind) -> torch.nn.Module:
-    """Halve the weights, in the memory order that tensor cores like where that is faster."""
-    module = module.half()
-    # Not for exported programs: their graphs may view weights in the order of the export.  Not
-    # with grouped convolutions either: on an H200, YOLOX nano took 1.03 ms, and 1.38 ms so.
-    grouped = any(getattr(layer, 'groups', 1) > 1 for layer in module.modules())
-    if kind in (SourceKind.TORCHVISION, SourceKind.ONNX) and not grouped:
-        module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return module
+    problem = precision_problem(precision, device)
+    if problem:
+        raise ModelError(problem)

@@ -23,17 +23,18 @@ class Forward:
     ----------
     module : torch.nn.Module
         The network, in evaluation mode and on its device.
-    dtype : torch.dtype
-        Type that floating inputs are cast to: the type of the module's weights.
-    autocast : bool
-        Keep the weights in float32 and let torch choose float16 per operation; for networks
-        with parts that do not exist in float16.
+    dtype : torch.dtype, optional
+        Type that floating inputs are cast to: the type of the module's weights; None for inputs
+        as they come.
+    autocast : torch.dtype, optional
+        Keep the weights in float32 and let torch choose this type per operation; for networks
+        with parts that do not exist in it.
 
     """
 
     module: torch.nn.Module
-    dtype: torch.dtype = torch.float32
-    autocast: bool = False
+    dtype: torch.dtype | None = torch.float32
+    autocast: torch.dtype | None = None
 
     def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """
@@ -56,8 +57,25 @@ class Forward:
 
         """
         with torch.inference_mode(), self._precision():
-            outputs = self.module(*(self._cast(tensor, self.dtype) for tensor in inputs))
-            return tuple(self._cast(tensor, torch.float32) for tensor in _flatten(outputs))
+            return self.flat(*inputs)
+
+    def flat(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """
+        Run the module in whatever mode torch is: what a compiler traces.
+
+        Parameters
+        ----------
+        *inputs : torch.Tensor
+            As for a call.
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            As of a call.
+
+        """
+        outputs = self.module(*(_cast(tensor, self.dtype) for tensor in inputs))
+        return tuple(_cast(tensor, torch.float32) for tensor in _flatten(outputs))
 
     def close(self) -> None:
         """Free the module's weights now; blocks until the device has finished with them."""
@@ -68,15 +86,20 @@ class Forward:
         # garbage collector comes by.
         with contextlib.suppress(RuntimeError):  # a scripted module that cannot be moved
             self.module.to('meta')
+        close = getattr(self.module, 'close', None)
+        if close is not None:
+            close()
 
     def _precision(self) -> contextlib.AbstractContextManager[object]:
-        if self.autocast:
-            return torch.autocast('cuda', dtype=torch.float16)
+        if self.autocast is not None:
+            return torch.autocast('cuda', dtype=self.autocast)
         return contextlib.nullcontext()
 
-    @staticmethod
-    def _cast(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-        return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+def _cast(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
+    if dtype is None or not tensor.is_floating_point():
+        return tensor
+    return tensor.to(dtype)
 
 
 def _flatten(value: object) -> Iterator[torch.Tensor]:

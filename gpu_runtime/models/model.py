@@ -26,8 +26,8 @@ class Model(Protocol):
         Parameters
         ----------
         example_inputs : tuple of torch.Tensor
-            Inputs as a frame will give them, on the model's device; their values do not matter.
-            May block for seconds.
+            Inputs as a frame will give them, on the model's device, also in their values: compiled
+            networks are compared on them.  May block for seconds.
 
         """
 

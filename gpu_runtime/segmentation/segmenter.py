@@ -19,6 +19,7 @@ from gpu_runtime.errors import ParameterError
 from gpu_runtime.layout import Layout
 from gpu_runtime.segmentation.class_map import class_map
 from gpu_runtime.segmentation.palette import MAX_CLASSES
+from gpu_runtime.transforms import example_tensor
 from gpu_runtime.transforms import PreparedTensor
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ class Segmenter:
         activation: Activation = 'auto',
     ) -> Segmenter:
         """
-        Run a network on a black picture, and learn from it what its outputs are; blocks.
+        Run a network on an example picture, and learn from it what its outputs are; blocks.
 
         Parameters
         ----------
@@ -96,7 +97,7 @@ class Segmenter:
             If the labels do not fit.
 
         """
-        tensor = torch.zeros(spec.shape(*_EXAMPLE_WH), dtype=spec.dtype, device=device)
+        tensor = example_tensor(spec, *_EXAMPLE_WH, device)
         try:
             model.prepare((tensor,))
             outputs = _map(model(tensor), spec)

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+from gpu_runtime.transforms.example_tensor import example_tensor
 from gpu_runtime.transforms.image_transform import ImageTransform
 from gpu_runtime.transforms.image_transform import make_image_transform
 from gpu_runtime.transforms.prepared_tensor import PreparedTensor
 
-__all__ = ['ImageTransform', 'PreparedTensor', 'make_image_transform']
+__all__ = ['ImageTransform', 'PreparedTensor', 'example_tensor', 'make_image_transform']

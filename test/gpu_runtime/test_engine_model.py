@@ -1,0 +1,253 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Networks that get an engine while they serve: the whole way, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+import shutil
+import sys
+import threading
+import time
+
+import pytest
+from quick_builder import COMMAND
+from quick_builder import QuickCompiler
+from tiny_onnx import tiny_onnx
+import torch
+
+from gpu_runtime.engines import EngineStore
+from gpu_runtime.engines.compilers import COMPILERS
+from gpu_runtime.errors import ModelError
+from gpu_runtime.gpu_context import GpuContext
+from gpu_runtime.models import EagerModel
+from gpu_runtime.models import EngineModel
+from gpu_runtime.models import load_model
+from gpu_runtime.models import ModelSource
+
+FAILS = (sys.executable, '-S', '-c', 'import sys; sys.exit("nothing is built here")')
+HANGS = (sys.executable, '-S', '-c', 'import time; time.sleep(600)')
+STAGE = '/stage'
+
+
+@dataclass
+class Serving:
+    """A context with a store, one model of a stage, and what is told of it."""
+
+    folder: Path
+    model_file: str
+    command: tuple[str, ...] = COMMAND
+    backend: str = 'compile'
+    told: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Serving:
+        self.context = GpuContext('cpu', engine_store=EngineStore(self.folder, 64))
+        self.account = self.context.budget.open(STAGE)
+        builds = self.context.engines
+        assert builds is not None
+        builds.command = self.command
+        self.model = load_model(
+            ModelSource.parse(self.model_file),
+            device=self.context.device,
+            backend=self.backend,  # type: ignore[arg-type]
+            capture_lock=self.context.capture_lock,
+            engines=builds,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.model.close()
+        self.context.budget.close_account(self.account)
+        assert self.context.close() == []
+
+    def prepare(self, x: torch.Tensor) -> None:
+        """Prepare as a component does."""
+        with self.account.use():
+            self.model.prepare((x,))
+
+    @property
+    def note(self) -> str:
+        """What diagnostics tell."""
+        return self.context.metrics.stage(STAGE).snapshot().notes.get('engine', '')
+
+    def until(self, start: str, x: torch.Tensor, timeout_s: float = 110.0) -> int:
+        """Serve until a state comes; returns how many calls that took."""
+        end, calls = time.monotonic() + timeout_s, 0
+        while not self.note.startswith(start):
+            assert time.monotonic() < end, self.told
+            if [self.note] != self.told[-1:]:
+                self.told.append(self.note)
+            self.model(x)
+            calls += 1
+            time.sleep(0.02)  # the builder needs the processor too
+        return calls
+
+
+@pytest.fixture(scope='module')
+def x() -> torch.Tensor:
+    """Return an input."""
+    return torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Load what the quick builder builds, except where the real one is tested."""
+    if 'real_compiler' not in request.keywords:
+        monkeypatch.setitem(COMPILERS, 'compile', QuickCompiler())
+
+
+@pytest.fixture(scope='module')
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return a network."""
+    return tiny_onnx(tmp_path_factory.mktemp('model') / 'tiny.onnx')
+
+
+@pytest.fixture(scope='module')
+def built(
+    tmp_path_factory: pytest.TempPathFactory, model_file: str, x: torch.Tensor
+) -> Iterator[Serving]:
+    """Build once; what was seen meanwhile is kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(COMPILERS, 'compile', QuickCompiler())
+        serving = Serving(tmp_path_factory.mktemp('cache') / 'engines', model_file)
+        with serving:
+            serving.prepare(x)
+            assert isinstance(serving.model, EngineModel)
+            assert not serving.model._engines
+            before = serving.model(x)
+            serving.calls = serving.until('ready', x)  # type: ignore[attr-defined]
+            serving.told.append(serving.note)
+            assert list(serving.model._engines) == [((x.shape, x.dtype),)]
+            torch.testing.assert_close(serving.model(x), before)
+    yield serving
+
+
+@pytest.fixture
+def store_folder(built: Serving, tmp_path: Path) -> Path:
+    """Return a copy of the store with one engine."""
+    return Path(shutil.copytree(built.folder, tmp_path / 'engines'))
+
+
+def test_the_network_serves_while_its_engine_is_built(built: Serving) -> None:
+    assert built.calls > 10  # type: ignore[attr-defined]
+    steps = [text.split(', ')[0] for text in built.told]
+    assert steps[0].startswith(('waiting to build compile', 'building compile fp32: starting'))
+    assert 'building compile fp32: compiling compile' in steps
+    assert built.told[-1].startswith('ready: compile fp32 (')
+    assert 'error 0.0e+00 of 1.0e-04 allowed; quick' in built.told[-1]
+
+
+def test_the_second_start_loads_it_and_builds_nothing(
+    store_folder: Path, model_file: str, x: torch.Tensor
+) -> None:
+    with Serving(store_folder, model_file, FAILS) as serving:
+        serving.prepare(x)
+        assert serving.note.startswith('ready: compile fp32')
+        assert len(serving.model._engines) == 1  # type: ignore[attr-defined]
+        with Serving(store_folder.parent / 'none', model_file, FAILS, 'eager') as plain:
+            torch.testing.assert_close(serving.model(x), plain.model(x))
+    assert serving.note == ''
+
+
+def test_a_damaged_engine_is_built_again(
+    store_folder: Path, model_file: str, x: torch.Tensor
+) -> None:
+    (file,) = store_folder.glob('*/engine')
+    file.write_bytes(file.read_bytes()[:-1])
+    with Serving(store_folder, model_file, FAILS) as serving:
+        serving.prepare(x)
+        serving.until('failed: nothing is built here', x)
+        assert not list(store_folder.glob('*/engine'))
+
+
+def test_an_engine_that_does_not_load_is_built_again(
+    store_folder: Path, model_file: str, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(self: QuickCompiler, file: Path, device: torch.device) -> None:
+        raise RuntimeError('made by another driver')
+
+    monkeypatch.setattr(QuickCompiler, 'load', load)
+    with Serving(store_folder, model_file, FAILS) as serving:
+        serving.prepare(x)
+        serving.until('failed', x)
+        assert not list(store_folder.glob('*/engine'))
+
+
+def test_other_weights_are_another_engine(
+    store_folder: Path, tmp_path: Path, x: torch.Tensor
+) -> None:
+    other = tiny_onnx(tmp_path / 'tiny.onnx', seed=1)
+    with Serving(store_folder, other, FAILS) as serving:
+        serving.prepare(x)
+        serving.until('failed', x)
+
+
+def test_inputs_of_another_shape_are_served_by_the_network(
+    built: Serving, tmp_path: Path, x: torch.Tensor
+) -> None:
+    file = tiny_onnx(tmp_path / 'open.onnx', side='S')
+    with Serving(tmp_path / 'engines', file, FAILS) as serving:
+        serving.prepare(x)
+        for side in range(16, 32):
+            (scores,) = serving.model(torch.rand(1, 3, side, side))
+            assert scores.shape == (1, 10)
+        assert len(serving.model._ordered) == 4  # type: ignore[attr-defined]
+
+
+def test_closing_ends_the_build(tmp_path: Path, model_file: str, x: torch.Tensor) -> None:
+    with Serving(tmp_path / 'engines', model_file, HANGS) as serving:
+        serving.prepare(x)
+        serving.until('building', x)
+        serving.model.close()
+        assert serving.note == ''
+        done = threading.Event()
+        serving.context.engines.submit(done.set)  # type: ignore[union-attr]
+        assert done.wait(20.0)
+    assert not list((tmp_path / 'engines').glob('aside-*'))
+    assert serving.note == ''
+
+
+def test_a_store_that_others_write_refuses_the_backend(tmp_path: Path, model_file: str) -> None:
+    folder = tmp_path / 'engines'
+    folder.mkdir()
+    folder.chmod(0o777)
+    with pytest.raises(ModelError, match=f'backend compile: .*chmod 700 {folder}'):
+        Serving(folder, model_file).__enter__()
+
+
+def test_a_store_that_is_spoilt_later_harms_no_stage(
+    tmp_path: Path, model_file: str, x: torch.Tensor
+) -> None:
+    with Serving(tmp_path / 'engines', model_file) as serving:
+        serving.context.engines.store.folder.chmod(0o777)  # type: ignore[union-attr]
+        serving.prepare(x)
+        assert 'chmod 700' in serving.note
+        assert serving.model(x)[0].shape == (1, 10)
+
+
+def test_on_the_cpu_auto_is_eager_at_once(store_folder: Path, model_file: str) -> None:
+    with Serving(store_folder, model_file, FAILS, 'auto') as serving:
+        assert isinstance(serving.model, EagerModel)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.real_compiler
+def test_inductor_builds_a_converted_network(
+    tmp_path: Path, model_file: str, x: torch.Tensor
+) -> None:
+    """The real compiler, in the real builder; the next start has it at once."""
+    from gpu_runtime.engines.build_process import COMMAND as BUILDER
+
+    with Serving(tmp_path / 'engines', model_file, BUILDER) as serving:
+        serving.prepare(x)
+        expected = serving.model(x)
+        serving.until('ready: compile', x, timeout_s=580.0)
+        torch.testing.assert_close(serving.model(x), expected)
+    with Serving(tmp_path / 'engines', model_file, FAILS) as serving:
+        serving.prepare(x)
+        assert serving.note.startswith('ready: compile')
+        torch.testing.assert_close(serving.model(x), expected)
