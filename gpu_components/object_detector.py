@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from typing import TYPE_CHECKING
@@ -17,112 +16,27 @@ from vision_msgs.msg import Detection2DArray
 
 from gpu_components.camera_topics import check_cameras
 from gpu_components.component import Component
-from gpu_components.component_parameters import ComponentParameters
 from gpu_components.messages import detections_message
 from gpu_components.messages import image_message
+from gpu_components.object_detector_parameters import ObjectDetectorParameters
 from gpu_components.output import Output
 from gpu_components.output import Result
 from gpu_components.overlay import draw_detections
-from gpu_components.parameters import parameter
 from gpu_components.parameters import StringList
 from gpu_components.resources import resolve_path
 from gpu_runtime.detection import DetectedFrame
 from gpu_runtime.detection import DetectionLimits
 from gpu_runtime.detection import Detections
 from gpu_runtime.detection import Detector
-from gpu_runtime.detection import load_labels
-from gpu_runtime.detection import preset_names
-from gpu_runtime.detection import resolve_preset
 from gpu_runtime.drawable import drawable_pixels
-from gpu_runtime.errors import ParameterError
 from gpu_runtime.header import Header
-from gpu_runtime.models import BACKENDS
-from gpu_runtime.models import load_model
-from gpu_runtime.models import ModelSource
-from gpu_runtime.models import PRECISIONS
-from gpu_runtime.models.cuda_graph import MAX_GRAPHS
-from gpu_runtime.models.factory import Backend
-from gpu_runtime.models.precision import Precision
 
 if TYPE_CHECKING:
     from gpu_components.output import Results
-    from gpu_runtime.detection import DetectionPreset
     from gpu_runtime.detection import LabelMap
     from gpu_runtime.frame import Frame
     from gpu_runtime.image_format import ImageFormat
     from gpu_runtime.stream import Stream
-
-
-@dataclass(frozen=True)
-class ObjectDetectorParameters(ComponentParameters):
-    """Parameters of :class:`ObjectDetector`."""
-
-    model: str = parameter(
-        'torchvision/fasterrcnn_resnet50_fpn',
-        'torchvision/NAME, or a model file (.onnx, .pt2, .pt) by path or package:// name.',
-        prepares=True,
-    )
-    weights: str = parameter(
-        'DEFAULT',
-        'For torchvision models: DEFAULT, another published name, none, or a weights file.',
-        prepares=True,
-    )
-    preset: str = parameter(
-        'auto',
-        'How to prepare the picture and read the outputs.',
-        choices=preset_names(),
-        prepares=True,
-    )
-    labels: str | StringList = parameter(
-        'auto',
-        'Class names: auto, a set (coco80, coco91, voc21, face), a file, or a list.',
-        prepares=True,
-    )
-    backend: Backend = parameter('auto', 'What runs the network.', choices=BACKENDS, prepares=True)
-    precision: Precision = parameter(
-        'fp32', 'Arithmetic of the network.', choices=PRECISIONS, prepares=True
-    )
-    input_width: int = parameter(
-        0, 'Width of the input; 0 takes the model.', unit='px', ge=0, le=8192, prepares=True
-    )
-    input_height: int = parameter(
-        0, 'Height of the input; 0 takes the model.', unit='px', ge=0, le=8192, prepares=True
-    )
-    confidence_threshold: float = parameter(
-        0.5, 'Smallest score that is reported.', ge=0.0, le=1.0
-    )
-    iou_threshold: float = parameter(
-        0.5, 'Overlap above which the weaker of two boxes of a class goes.', ge=0.0, le=1.0
-    )
-    class_filter: StringList = parameter((), 'Class names to report; empty for all.')
-    max_detections: int = parameter(100, 'Most boxes per picture.', ge=1, le=1000)
-    class_id_format: str = parameter(
-        'name', 'What class_id holds in the messages.', choices=('name', 'index')
-    )
-    publish_overlay: bool = parameter(
-        True, 'Draw the boxes onto the picture while detections_overlay is subscribed.'
-    )
-    cameras: StringList = parameter(
-        (),
-        'Cameras to serve at once: NAME/input_image in, NAME/object_detections out for each; '
-        'empty for one camera with plain names.',
-        read_only=True,
-    )
-    max_batch: int = parameter(
-        1,
-        'Pictures that go through the network together.',
-        unit='frames',
-        ge=1,
-        le=MAX_GRAPHS,
-        prepares=True,
-    )
-    max_wait_ms: float = parameter(
-        0.0,
-        'How long a picture waits for others to fill a batch; 0 takes what is there.',
-        unit='ms',
-        ge=0.0,
-        le=1000.0,
-    )
 
 
 class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
@@ -145,13 +59,11 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
             The values to check.
 
         """
-        source = ModelSource.parse(resolve_path(params.model))
-        source.inspect(
+        params.source.inspect(
             weights=resolve_path(params.weights),
             allow_unsafe_models=self.context.allow_unsafe_models,
         )
-        preset = resolve_preset(params.preset, source, input_wh=_input_wh(params))
-        _labels(params, preset).ids(params.class_filter)
+        params.label_map(params.make_preset()).ids(params.class_filter)
         check_cameras(params.cameras)
 
     def cameras(self, params: ObjectDetectorParameters) -> tuple[str, ...]:
@@ -203,21 +115,14 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
             Closed by the framework.
 
         """
-        source = ModelSource.parse(resolve_path(params.model))
-        preset = resolve_preset(params.preset, source, input_wh=_input_wh(params))
-        model = load_model(
-            source,
-            device=self.context.device,
-            backend=params.backend,
-            precision=params.precision,
-            weights=resolve_path(params.weights),
-            allow_unsafe_models=self.context.allow_unsafe_models,
-            capture_lock=self.context.capture_lock,
-            engines=self.context.engines,
-            fixed_shape=preset.fixed_shape,
-        )
-        detector = Detector(model, preset, preset.spec(params.precision), _labels(params, preset))
-        detector.warm_up(self.context.device, params.precision, params.max_batch)
+        preset = params.make_preset()
+        model = params.load(self.context, preset)
+        detector = Detector(model, preset, preset.spec(params.precision), params.label_map(preset))
+        try:
+            detector.warm_up(self.context.device, params.precision, params.max_batch)
+        except Exception:
+            detector.close()
+            raise
         return detector
 
     def compute(self, frame: Frame, stream: Stream) -> Results:
@@ -298,22 +203,6 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
             return detections_message(header, boxes, scores, map(name, class_ids.tolist()))
 
         return build
-
-
-def _input_wh(params: ObjectDetectorParameters) -> tuple[int, int] | None:
-    if bool(params.input_width) != bool(params.input_height):
-        raise ParameterError(
-            f'input size {params.input_width}x{params.input_height}: set both or neither'
-        )
-    return (params.input_width, params.input_height) if params.input_width else None
-
-
-def _labels(params: ObjectDetectorParameters, preset: DetectionPreset) -> LabelMap:
-    if params.labels == 'auto':
-        return load_labels(preset.default_labels)
-    if isinstance(params.labels, str):
-        return load_labels(resolve_path(params.labels))
-    return load_labels(params.labels)
 
 
 def _overlay(layout: ImageFormat, labels: LabelMap) -> Callable[..., Image]:

@@ -18,7 +18,7 @@ import torch
 from torchvision.ops import box_iou
 
 from gpu_components.object_detector import ObjectDetector
-from gpu_components.object_detector import ObjectDetectorParameters
+from gpu_components.object_detector_parameters import ObjectDetectorParameters
 from gpu_components.resources import resolve_path
 from gpu_runtime import GpuContext
 from gpu_runtime import Header
