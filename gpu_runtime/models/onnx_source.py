@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gpu_runtime.errors import ModelError
 from gpu_runtime.models.grid_sample import register_grid_sample
+from gpu_runtime.models.onnx_batch import free_batch
 from gpu_runtime.models.onnx_opset18 import register_opset18
 from gpu_runtime.models.static_shapes import StaticShapeModule
 
@@ -29,7 +30,8 @@ def load_onnx(path: Path) -> torch.nn.Module:
     Returns
     -------
     torch.nn.Module
-        On the host, in evaluation mode.  A batch size that the file states is not enforced.
+        On the host, in evaluation mode.  A batch size that the file states is not enforced, and
+        a graph that was exported for one picture mostly takes several.
 
     Raises
     ------
@@ -54,6 +56,7 @@ def load_onnx(path: Path) -> torch.nn.Module:
 def _convert(model: onnx.ModelProto, path: Path) -> torch.nn.Module:
     from onnx2torch import convert
 
+    free_batch(model)
     _normalise(model.graph)
     try:
         return StaticShapeModule(convert(model).eval())
