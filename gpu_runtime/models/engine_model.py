@@ -116,7 +116,7 @@ class EngineModel:
         try:
             if self._use_stored(signature, example_inputs):
                 return
-        except EngineError as error:
+        except (EngineError, torch.OutOfMemoryError) as error:
             self._failed(error)
         else:
             self._submit(signature, example_inputs)

@@ -19,12 +19,17 @@ from quick_builder import QuickCompiler
 from tiny_onnx import tiny_onnx
 import torch
 
+from gpu_runtime.engines import builder
 from gpu_runtime.engines import EngineStore
+from gpu_runtime.engines.build_order import BuildOrder
+from gpu_runtime.engines.candidate import Candidate
 from gpu_runtime.engines.compilers import COMPILERS
 from gpu_runtime.errors import ModelError
 from gpu_runtime.gpu_context import GpuContext
 from gpu_runtime.models import EagerModel
+from gpu_runtime.models import engine_model
 from gpu_runtime.models import EngineModel
+from gpu_runtime.models import Forward
 from gpu_runtime.models import load_model
 from gpu_runtime.models import ModelSource
 
@@ -231,6 +236,49 @@ def test_a_store_that_is_spoilt_later_harms_no_stage(
 def test_on_the_cpu_auto_is_eager_at_once(store_folder: Path, model_file: str) -> None:
     with Serving(store_folder, model_file, FAILS, 'auto') as serving:
         assert isinstance(serving.model, EagerModel)
+
+
+def test_auto_remembers_what_it_measured(
+    tmp_path: Path, model_file: str, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Built in this process, with times that are given; the next start follows the choice."""
+    times = {'eager': 2.0, 'compile': 1.0}
+    monkeypatch.setattr(builder, 'measure', lambda *_: times)
+    builds: list[Path] = []
+
+    def run(folder: Path, **_: object) -> list[Candidate]:
+        builds.append(folder)
+        return builder.Builder(folder).run()
+
+    monkeypatch.setattr(engine_model, 'run_build', run)
+    for name, engines in (('compile', 1), ('eager', 0)):
+        store = tmp_path / name
+        times[name] = 0.5
+        for start in range(2):
+            with Serving(store, model_file, FAILS, 'eager') as serving:
+                serving.model = auto(serving, model_file)
+                serving.prepare(x)
+                serving.until(f'ready: {name} fp32 (0.5 ms', x)
+                assert len(serving.model._engines) == engines
+            assert len(builds) == 1, f'start {start}'
+        kept = EngineStore(store, 1).entries()
+        assert {entry.key.backend for entry in kept} == {'auto', 'compile'} - (
+            {'compile'} if name == 'eager' else set()
+        )
+        (choice,) = [entry for entry in kept if entry.key.backend == 'auto']
+        assert choice.facts['chosen'] == name
+        assert len(choice.facts['candidates']) == 2
+        builds.clear()
+        times['compile'] = 1.0
+
+
+def auto(serving: Serving, file: str) -> EngineModel:
+    """Return the model that ``auto`` makes on a GPU, here on the CPU."""
+    module = ModelSource.parse(file).load(device=serving.context.device)
+    order = BuildOrder('onnx', file, 'DEFAULT', False, 'auto', 'fp32', 'cpu')
+    assert serving.context.engines is not None
+    lock = serving.context.capture_lock
+    return EngineModel(Forward(module), order, serving.context.engines, lock)
 
 
 @pytest.mark.slow
