@@ -33,6 +33,8 @@ from gpu_runtime.models import Forward
 from gpu_runtime.models import load_model
 from gpu_runtime.models import ModelSource
 
+pytestmark = pytest.mark.timeout(400)  # the first waits for the builder
+
 FAILS = (sys.executable, '-S', '-c', 'import sys; sys.exit("nothing is built here")')
 HANGS = (sys.executable, '-S', '-c', 'import time; time.sleep(600)')
 STAGE = '/stage'
@@ -54,13 +56,14 @@ class Serving:
         builds = self.context.engines
         assert builds is not None
         builds.command = self.command
-        self.model = load_model(
-            ModelSource.parse(self.model_file),
-            device=self.context.device,
-            backend=self.backend,  # type: ignore[arg-type]
-            capture_lock=self.context.capture_lock,
-            engines=builds,
-        )
+        with self.account.use():
+            self.model = load_model(
+                ModelSource.parse(self.model_file),
+                device=self.context.device,
+                backend=self.backend,  # type: ignore[arg-type]
+                capture_lock=self.context.capture_lock,
+                engines=builds,
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -78,7 +81,7 @@ class Serving:
         """What diagnostics tell."""
         return self.context.metrics.stage(STAGE).snapshot().notes.get('engine', '')
 
-    def until(self, start: str, x: torch.Tensor, timeout_s: float = 110.0) -> int:
+    def until(self, start: str, x: torch.Tensor, timeout_s: float = 300.0) -> int:
         """Serve until a state comes; returns how many calls that took."""
         end, calls = time.monotonic() + timeout_s, 0
         while not self.note.startswith(start):
@@ -256,7 +259,8 @@ def test_auto_remembers_what_it_measured(
         times[name] = 0.5
         for start in range(2):
             with Serving(store, model_file, FAILS, 'eager') as serving:
-                serving.model = auto(serving, model_file)
+                with serving.account.use():
+                    serving.model = auto(serving, model_file)
                 serving.prepare(x)
                 serving.until(f'ready: {name} fp32 (0.5 ms', x)
                 assert len(serving.model._engines) == engines
@@ -270,6 +274,22 @@ def test_auto_remembers_what_it_measured(
         assert len(choice.facts['candidates']) == 2
         builds.clear()
         times['compile'] = 1.0
+
+
+def test_a_network_that_was_not_prepared_gets_its_own_engine(
+    tmp_path: Path, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the size of the input follows the picture; two networks share the store."""
+    monkeypatch.setattr(
+        engine_model, 'run_build', lambda folder, **_: builder.Builder(folder).run()
+    )
+    for seed in range(2):
+        file = tiny_onnx(tmp_path / 'tiny.onnx', seed=seed)
+        with Serving(tmp_path / 'engines', file) as serving:
+            expected = serving.model(x)
+            serving.until('ready: compile', x)
+            torch.testing.assert_close(serving.model(x), expected)
+    assert len(EngineStore(tmp_path / 'engines', 1).entries()) == 2
 
 
 def auto(serving: Serving, file: str) -> EngineModel:
