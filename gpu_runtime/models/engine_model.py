@@ -105,6 +105,7 @@ class EngineModel:
             Blocks.
 
         """
+        self._account = current_account() or self._account
         signature = _signature(example_inputs)
         self._ordered.add(signature)
         try:
