@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import contextlib
+import copy
 from dataclasses import asdict
 from dataclasses import replace
 import json
@@ -100,7 +101,7 @@ class Builder:
         for name in self._compilers():
             _say(f'compiling {name}')
             try:
-                remark, model = self._build(name, forward)
+                remark, model = self._build(name)
                 self._try(name, model, reference, remark)
             except Exception as error:  # whatever a compiler raises is its own failure
                 traceback.print_exc()
@@ -129,6 +130,8 @@ class Builder:
             module.load_state_dict(state)
         reference = Forward(module)(*self._inputs)
         reference = tuple(tensor.clone() for tensor in reference)
+        # Compilers are told about TF32, and get layers that they know.
+        self._layers = copy.deepcopy(module) if order.precision == 'tf32' else module
         module = bring_to(module, order.precision, kind)
         if weights_hash(module) != order.state or graph_hash(module, order.name) != order.graph:
             raise EngineError(
@@ -137,11 +140,10 @@ class Builder:
             )
         return Forward(module, dtype_of(order.precision)), reference
 
-    def _build(self, name: str, forward: Forward) -> tuple[str, Model]:
-        file = self._folder / name
-        remark = COMPILERS[name].build(
-            FlatModule(forward), self._inputs, file, self._order.precision
-        )
+    def _build(self, name: str) -> tuple[str, Model]:
+        file, precision = self._folder / name, self._order.precision
+        network = FlatModule(Forward(self._layers, dtype_of(precision)))
+        remark = COMPILERS[name].build(network, self._inputs, file, precision)
         loaded = load_engine(name, file, self._device)
         if self._device.type == 'cuda':
             return remark, CudaGraphModel(loaded, self._device, _CAPTURES)

@@ -145,10 +145,11 @@ class CudaGraphModel:
         if self._forward is None:
             return
         torch.cuda.synchronize(self._device)
-        for recording in self._recordings.values():
+        # One step: another thread may be releasing one of them.
+        recordings, self._recordings = self._recordings, {}
+        for recording in recordings.values():
             if recording is not None:
                 recording.graph.reset()
-        self._recordings.clear()
         self._forward.close()
         self._forward = None
 

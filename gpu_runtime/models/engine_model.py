@@ -86,7 +86,7 @@ class EngineModel:
         self._order = order
         self._builds = builds
         self._capture_lock = capture_lock
-        self._account: MemoryAccount | None = None
+        self._account: MemoryAccount | None = current_account()
         self._first = self._model(forward)
         self._engines: dict[object, Model] = {}
         self._taking_over: set[object] = set()
@@ -105,18 +105,13 @@ class EngineModel:
             Blocks.
 
         """
-        self._account = current_account()
-        self._order = replace(
-            self._order,
-            graph=graph_hash(self._forward.module, self._order.name),
-            state=weights_hash(self._forward.module),
-        )
+        self._account = current_account() or self._account
         signature = _signature(example_inputs)
         self._ordered.add(signature)
         try:
             if self._use_stored(signature, example_inputs):
                 return
-        except EngineError as error:
+        except (EngineError, torch.OutOfMemoryError) as error:
             self._failed(error)
         else:
             self._submit(signature, example_inputs)
@@ -224,8 +219,18 @@ class EngineModel:
         best = fastest(found)
         return best.backend if best else ''
 
+    def _identify(self) -> None:
+        """Note what the network is, before anything is looked up or built for it."""
+        if not self._order.graph:
+            self._order = replace(
+                self._order,
+                graph=graph_hash(self._forward.module, self._order.name),
+                state=weights_hash(self._forward.module),
+            )
+
     def _use_stored(self, signature: object, example: _Tensors) -> bool:
         """Take over with what the store has; False if it has nothing for these inputs."""
+        self._identify()
         store, backend, facts = self._builds.store, self._order.backend, {}
         if backend == AUTO:
             choice = store.find(self._key(AUTO, example))

@@ -19,14 +19,21 @@ from quick_builder import QuickCompiler
 from tiny_onnx import tiny_onnx
 import torch
 
+from gpu_runtime.engines import builder
 from gpu_runtime.engines import EngineStore
+from gpu_runtime.engines.build_order import BuildOrder
+from gpu_runtime.engines.candidate import Candidate
 from gpu_runtime.engines.compilers import COMPILERS
 from gpu_runtime.errors import ModelError
 from gpu_runtime.gpu_context import GpuContext
 from gpu_runtime.models import EagerModel
+from gpu_runtime.models import engine_model
 from gpu_runtime.models import EngineModel
+from gpu_runtime.models import Forward
 from gpu_runtime.models import load_model
 from gpu_runtime.models import ModelSource
+
+pytestmark = pytest.mark.timeout(400)  # the first waits for the builder
 
 FAILS = (sys.executable, '-S', '-c', 'import sys; sys.exit("nothing is built here")')
 HANGS = (sys.executable, '-S', '-c', 'import time; time.sleep(600)')
@@ -49,13 +56,14 @@ class Serving:
         builds = self.context.engines
         assert builds is not None
         builds.command = self.command
-        self.model = load_model(
-            ModelSource.parse(self.model_file),
-            device=self.context.device,
-            backend=self.backend,  # type: ignore[arg-type]
-            capture_lock=self.context.capture_lock,
-            engines=builds,
-        )
+        with self.account.use():
+            self.model = load_model(
+                ModelSource.parse(self.model_file),
+                device=self.context.device,
+                backend=self.backend,  # type: ignore[arg-type]
+                capture_lock=self.context.capture_lock,
+                engines=builds,
+            )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -73,7 +81,7 @@ class Serving:
         """What diagnostics tell."""
         return self.context.metrics.stage(STAGE).snapshot().notes.get('engine', '')
 
-    def until(self, start: str, x: torch.Tensor, timeout_s: float = 110.0) -> int:
+    def until(self, start: str, x: torch.Tensor, timeout_s: float = 300.0) -> int:
         """Serve until a state comes; returns how many calls that took."""
         end, calls = time.monotonic() + timeout_s, 0
         while not self.note.startswith(start):
@@ -231,6 +239,66 @@ def test_a_store_that_is_spoilt_later_harms_no_stage(
 def test_on_the_cpu_auto_is_eager_at_once(store_folder: Path, model_file: str) -> None:
     with Serving(store_folder, model_file, FAILS, 'auto') as serving:
         assert isinstance(serving.model, EagerModel)
+
+
+def test_auto_remembers_what_it_measured(
+    tmp_path: Path, model_file: str, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Built in this process, with times that are given; the next start follows the choice."""
+    times = {'eager': 2.0, 'compile': 1.0}
+    monkeypatch.setattr(builder, 'measure', lambda *_: times)
+    builds: list[Path] = []
+
+    def run(folder: Path, **_: object) -> list[Candidate]:
+        builds.append(folder)
+        return builder.Builder(folder).run()
+
+    monkeypatch.setattr(engine_model, 'run_build', run)
+    for name, engines in (('compile', 1), ('eager', 0)):
+        store = tmp_path / name
+        times[name] = 0.5
+        for start in range(2):
+            with Serving(store, model_file, FAILS, 'eager') as serving:
+                with serving.account.use():
+                    serving.model = auto(serving, model_file)
+                serving.prepare(x)
+                serving.until(f'ready: {name} fp32 (0.5 ms', x)
+                assert len(serving.model._engines) == engines
+            assert len(builds) == 1, f'start {start}'
+        kept = EngineStore(store, 1).entries()
+        assert {entry.key.backend for entry in kept} == {'auto', 'compile'} - (
+            {'compile'} if name == 'eager' else set()
+        )
+        (choice,) = [entry for entry in kept if entry.key.backend == 'auto']
+        assert choice.facts['chosen'] == name
+        assert len(choice.facts['candidates']) == 2
+        builds.clear()
+        times['compile'] = 1.0
+
+
+def test_a_network_that_was_not_prepared_gets_its_own_engine(
+    tmp_path: Path, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the size of the input follows the picture; two networks share the store."""
+    monkeypatch.setattr(
+        engine_model, 'run_build', lambda folder, **_: builder.Builder(folder).run()
+    )
+    for seed in range(2):
+        file = tiny_onnx(tmp_path / 'tiny.onnx', seed=seed)
+        with Serving(tmp_path / 'engines', file) as serving:
+            expected = serving.model(x)
+            serving.until('ready: compile', x)
+            torch.testing.assert_close(serving.model(x), expected)
+    assert len(EngineStore(tmp_path / 'engines', 1).entries()) == 2
+
+
+def auto(serving: Serving, file: str) -> EngineModel:
+    """Return the model that ``auto`` makes on a GPU, here on the CPU."""
+    module = ModelSource.parse(file).load(device=serving.context.device)
+    order = BuildOrder('onnx', file, 'DEFAULT', False, 'auto', 'fp32', 'cpu')
+    assert serving.context.engines is not None
+    lock = serving.context.capture_lock
+    return EngineModel(Forward(module), order, serving.context.engines, lock)
 
 
 @pytest.mark.slow

@@ -238,7 +238,8 @@ def running_container(
     command = [sys.executable, '-m', 'gpu_components.gpu_container']
     command += ['--load', str(load)] if load else []
     command += ['--ros-args', '-p', 'torch_threads:=2']
-    for parameter in (f'device:={DEVICE}', *ros_parameters):
+    store = f'engine_store:={tmp_path / "engines"}'  # not the user's own
+    for parameter in (f'device:={DEVICE}', store, *ros_parameters):
         command += ['-p', parameter]
     log = tmp_path / 'container.log'
     with log.open('wb') as out:
