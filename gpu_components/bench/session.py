@@ -33,8 +33,10 @@ from gpu_components.bench.usage import Usage
 from gpu_runtime.errors import LifecycleError
 
 START_S = 300.0
-QUIET_S = 2.5
-DRAIN_S = 40.0
+QUIET_S = 5.0
+"""After this long without any result, pictures that are not answered count as lost."""
+
+DRAIN_S = 60.0
 FRESH_S = 5.0
 WARM_HZ = 2.0
 WARM_FRAMES = 2
@@ -92,10 +94,11 @@ class Session:
             self.publisher.ask(START_S, do='subscribers')
         if self.publisher is None:
             self._wait_sources(deadline_s)
+        # Counted over all rounds: a contender may be slower than a round and all the same at work.
+        began_ns = self._begin()
         while True:
             for process in self.contenders:
                 process.require_alive()
-            began_ns = self._begin()
             self._play(WARM_HZ, WARM_FRAMES)
             counts = self._settle(WARM_FRAMES, began_ns)
             silent = [topic for topic, count in counts.items() if count < WARM_FRAMES]
