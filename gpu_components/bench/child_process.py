@@ -3,12 +3,12 @@
 """
 A process of the benchmark, and the way to talk to it: one JSON object a line, both ways.
 
-Whoever is talked to reads requests with :func:`serve`; contenders are not talked to at all.
+Whoever is talked to answers with :func:`~gpu_components.bench.serve.serve`; contenders are not
+talked to at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import json
@@ -16,7 +16,6 @@ from pathlib import Path
 import queue
 import signal
 import subprocess
-import sys
 import threading
 from typing import Any
 
@@ -172,21 +171,3 @@ class ChildProcess:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
-
-
-def serve(answer: Callable[..., Any]) -> None:
-    """
-    Answer requests from the standard input until it closes.
-
-    Parameters
-    ----------
-    answer : callable
-        Gets a request's entries as keywords; what it returns is sent back.
-
-    """
-    # Requests come and answers go by this descriptor alone: nothing that prints gets in between.
-    out = sys.stdout
-    sys.stdout = sys.stderr
-    for line in sys.stdin:
-        out.write(json.dumps(answer(**json.loads(line))) + '\n')
-        out.flush()

@@ -17,7 +17,7 @@ import yaml
 
 from gpu_components.bench.child_process import ChildProcess
 from gpu_components.bench.networks import NetworkFiles
-from gpu_components.bench.networks import picture
+from gpu_components.bench.picture import picture
 from gpu_components.bench.scenario import Scenario
 from gpu_components.bench.surroundings import environment
 

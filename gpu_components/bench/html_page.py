@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from gpu_components.bench.record_rows import COLUMNS
+from gpu_components.bench.record_rows import contender
+from gpu_components.bench.record_rows import COST_COLUMNS
+from gpu_components.bench.record_rows import costs
+from gpu_components.bench.record_rows import rows
 from gpu_components.bench.svg_plot import Axis
 from gpu_components.bench.svg_plot import line_plot
 from gpu_components.bench.svg_plot import Points
-from gpu_components.bench.tables import COLUMNS
-from gpu_components.bench.tables import contender
-from gpu_components.bench.tables import COST_COLUMNS
-from gpu_components.bench.tables import costs
-from gpu_components.bench.tables import rows
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 1240px; color: #222;

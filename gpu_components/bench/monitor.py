@@ -32,7 +32,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
-from gpu_components.bench.child_process import serve
+from gpu_components.bench.serve import serve
 from gpu_components.cdr import parse_stamp_ns
 
 DEPTH = 100

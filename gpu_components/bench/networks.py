@@ -12,14 +12,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import nn
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from gpu_components.bench.picture import picture
 
 SEED = 7
 CLASSES = 21
@@ -117,32 +114,6 @@ def segmenter_network() -> nn.Module:
         return nn.Sequential(
             nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, CLASSES, 3, padding=1)
         ).eval()
-
-
-def picture(width: int, height: int, seed: int = 0) -> NDArray[np.uint8]:
-    """
-    Return a picture to send: shades and grain, so that no codec or cache has it easy.
-
-    Parameters
-    ----------
-    width : int
-        Columns in pixels.
-    height : int
-        Rows in pixels.
-    seed : int
-        Another one for each number.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 (height, width, 3), RGB, owned by the caller.
-
-    """
-    random = np.random.default_rng(seed)
-    rows = np.linspace(0, 160, height)[:, None, None]
-    columns = np.linspace(0, 60, width)[None, :, None]
-    grain = random.integers(0, 36, (height, width, 3))
-    return np.asarray(rows + columns + grain, np.uint8)
 
 
 def write_networks(

@@ -24,8 +24,8 @@ from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import Image
 
-from gpu_components.bench.child_process import serve
-from gpu_components.bench.networks import picture
+from gpu_components.bench.picture import picture
+from gpu_components.bench.serve import serve
 
 PICTURES = 3
 DEPTH = 10

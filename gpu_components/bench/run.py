@@ -5,17 +5,15 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
-import platform
 import sys
 from typing import Any
 
 from rich.console import Console
-import torch
 
 from gpu_components.bench.contenders import Setup
 from gpu_components.bench.html_page import html_page
+from gpu_components.bench.machine_facts import machine_facts
 from gpu_components.bench.measurement import measure
 from gpu_components.bench.networks import write_networks
 from gpu_components.bench.plan import Plan
@@ -24,8 +22,6 @@ from gpu_components.bench.surroundings import rivals_script
 from gpu_components.bench.tables import print_tables
 from gpu_runtime.device import resolve_device
 from gpu_runtime.errors import GpuPerceptionError
-from gpu_runtime.machine import cards
-from gpu_runtime.machine import cuda_of_torch
 
 REPORT = 'bench.json'
 PAGE = 'bench.html'
@@ -137,35 +133,3 @@ def _setup(plan: Plan, scenario: Scenario, device: str, out: Path, rivals: Path 
         classifier=plan.classifier,
     )
     return Setup(device, networks, folder, rivals)
-
-
-def machine_facts(device: str) -> dict[str, Any]:
-    """
-    Return what the figures depend on.
-
-    Parameters
-    ----------
-    device : str
-        Such as ``cuda:0``.
-
-    Returns
-    -------
-    dict
-        Names and versions.
-
-    """
-    chosen = torch.device(device)
-    models = [
-        line.partition(':')[2].strip()
-        for line in Path('/proc/cpuinfo').read_text(errors='replace').splitlines()
-        if line.startswith('model name')
-    ]
-    return {
-        'device': device,
-        'device_name': cards()[chosen.index or 0].name if chosen.type == 'cuda' else '',
-        'cpu': models[0] if models else platform.machine(),
-        'cores': len(os.sched_getaffinity(0)),
-        'python': platform.python_version(),
-        'torch': torch.__version__,
-        'cuda': cuda_of_torch() if chosen.type == 'cuda' else '',
-    }

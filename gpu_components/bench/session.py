@@ -33,8 +33,11 @@ from gpu_components.bench.usage import Usage
 from gpu_runtime.errors import LifecycleError
 
 START_S = 300.0
-QUIET_S = 2.5
-DRAIN_S = 40.0
+QUIET_S = 5.0
+"""After this long without any result, pictures that are not answered count as lost."""
+
+DRAIN_S = 60.0
+ROUND_S = 1.5
 FRESH_S = 5.0
 WARM_HZ = 2.0
 WARM_FRAMES = 2
@@ -92,15 +95,16 @@ class Session:
             self.publisher.ask(START_S, do='subscribers')
         if self.publisher is None:
             self._wait_sources(deadline_s)
+        # Counted over all rounds: a contender may be slower than a round and all the same at work.
+        began_ns = self._begin()
         while True:
             for process in self.contenders:
                 process.require_alive()
-            began_ns = self._begin()
             self._play(WARM_HZ, WARM_FRAMES)
-            counts = self._settle(WARM_FRAMES, began_ns)
+            counts = self._settle(WARM_FRAMES, began_ns, ROUND_S)
             silent = [topic for topic, count in counts.items() if count < WARM_FRAMES]
             if not silent:
-                self._settle(sys.maxsize, 0)  # what earlier rounds left under way
+                self._settle(sys.maxsize, 0, QUIET_S)  # what earlier rounds left under way
                 return
             if time.monotonic() > deadline_s:
                 raise LifecycleError(
@@ -169,7 +173,7 @@ class Session:
         played = self._play(rate_hz, frames)
         if parameter:
             answers_ms = self.monitor.receive(ANSWER_S)
-        self._settle(frames, began_ns)
+        self._settle(frames, began_ns, QUIET_S)
         now = Usage.now(self._pids)
         after = self._diagnostics()
         arrivals = self.monitor.ask(do='arrivals')
@@ -212,7 +216,7 @@ class Session:
         self.monitor.ask(do='reset')
         return time.time_ns()
 
-    def _settle(self, frames: int, since_ns: int) -> dict[str, int]:
+    def _settle(self, frames: int, since_ns: int, quiet_s: float) -> dict[str, int]:
         """Wait until every output has answered, or nothing comes any more; return the counts."""
         deadline_s = time.monotonic() + DRAIN_S
         counts: dict[str, int] = {}
@@ -222,7 +226,7 @@ class Session:
             if counts != last:
                 changed_s = time.monotonic()
             complete = self.publisher is not None and min(counts.values()) >= frames
-            if complete or time.monotonic() - changed_s > QUIET_S:
+            if complete or time.monotonic() - changed_s > quiet_s:
                 break
             time.sleep(0.05)
         return counts

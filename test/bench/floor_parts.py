@@ -20,9 +20,9 @@ import torch
 from gpu_components.bench.networks import bare_network
 from gpu_components.bench.networks import depth_network
 from gpu_components.bench.networks import NetworkFiles
-from gpu_components.bench.networks import picture
 from gpu_components.bench.networks import processor_network
 from gpu_components.bench.networks import segmenter_network
+from gpu_components.bench.picture import picture
 from gpu_components.depth_estimator import DepthEstimator
 from gpu_components.image_classifier import ImageClassifier
 from gpu_components.image_processor import ImageProcessor
