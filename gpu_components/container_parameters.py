@@ -41,9 +41,9 @@ class ContainerParameters(Parameters):
         read_only=True,
     )
     engine_store_mb: int = parameter(
-        4096,
+        0,
         'Most that compiled networks take on disk, those used longest ago go first; 0: none is '
-        'made.',
+        'made, and backend auto takes cuda_graph or eager.',
         unit='MiB',
         ge=0,
         le=1 << 20,
