@@ -200,7 +200,14 @@ class ComponentNode(LifecycleNodeMixin, Node):
         if isinstance(self.component, Source):
             self._stage = SourceStage(links, name)
         else:
-            self._inputs = FrameInputs(self, self._gpu, self._router, self._ports)
+            self._inputs = FrameInputs(
+                self,
+                self.component,
+                self.store,
+                gpu=self._gpu,
+                router=self._router,
+                ports=self._ports,
+            )
             self._stage = FrameStage(links, self._inputs.group, name)
         self._control.activate()
         self._stage.start()

@@ -15,10 +15,13 @@ from gpu_runtime.overflow import Overflow
 from gpu_runtime.subscription_group import SubscriptionGroup
 
 if TYPE_CHECKING:
-    from gpu_components.component_node import ComponentNode
+    from rclpy.node import Node
+
+    from gpu_components.component import Component
     from gpu_components.component_parameters import ComponentParameters
     from gpu_components.ingress_router import IngressRouter
     from gpu_components.output_ports import OutputPorts
+    from gpu_components.parameter_store import ParameterStore
     from gpu_runtime.gpu_context import GpuContext
     from gpu_runtime.subscription import Subscription
 
@@ -37,10 +40,14 @@ class FrameInputs:
 
     Parameters
     ----------
-    node : ComponentNode
-        Whose component reads.
+    node : rclpy.node.Node
+        Resolves the names of the topics.
+    component : Component
+        Says what it reads.
+    store : ParameterStore
+        Its parameters.
     gpu : GpuContext
-        Its bus.
+        Has the bus, and counts what is lost.
     router : IngressRouter
         Brings ROS topics onto the bus.
     ports : OutputPorts
@@ -49,12 +56,20 @@ class FrameInputs:
     """
 
     def __init__(
-        self, node: ComponentNode, gpu: GpuContext, router: IngressRouter, ports: OutputPorts
+        self,
+        node: Node,
+        component: Component[Any, Any],
+        store: ParameterStore[ComponentParameters],
+        *,
+        gpu: GpuContext,
+        router: IngressRouter,
+        ports: OutputPorts,
     ) -> None:
         self._node = node
+        self._store = store
         self._gpu = gpu
         self._router = router
-        component, params = node.component, node.store.current
+        params = store.current
         name = component.input_topic(params)
         self._from_ros = name not in component.bus_inputs
         self._changed = threading.Condition()
@@ -68,15 +83,15 @@ class FrameInputs:
         self.apply(params)
 
     def _subscribe(self, topic: str, camera: str, ports: OutputPorts) -> _Input:
-        params = self._node.store.current
+        params, name = self._store.current, self._node.get_fully_qualified_name()
         counter = f'dropped_overflow_{camera}' if camera else 'dropped_overflow'
         subscription = self._gpu.bus.subscribe(
             self._node.resolve_topic_name(topic),
-            self._node.get_fully_qualified_name(),
+            name,
             depth=params.input_depth,
             overflow=Overflow(params.input_overflow),
             wanted=lambda: ports.wants_any(camera),
-            on_drop=lambda: self._node.metrics.count(counter),
+            on_drop=lambda: self._gpu.metrics.stage(name).count(counter),
             changed=self._changed,
         )
         return _Input(subscription, None)
@@ -103,7 +118,7 @@ class FrameInputs:
         each.need = IngressNeed(
             params.input_reliability == 'reliable',
             params.input_depth,
-            lambda: float(self._node.store.current.max_age_ms),
+            lambda: float(self._store.current.max_age_ms),
             params.input_transport == 'compressed',
         )
         self._router.attach(each.subscription.topic, each.need, instead_of=before)
