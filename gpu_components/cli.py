@@ -74,7 +74,7 @@ def _add_models(commands: Any) -> None:
     text = 'list the models that can be named, or download their weights'
     parser = commands.add_parser('models', help=text, description=text)
     parser.add_argument(
-        '--task', default='', choices=('detection', 'segmentation', 'classification')
+        '--task', default='', choices=('detection', 'segmentation', 'classification', 'depth')
     )
     parser.add_argument('--cached', action='store_true', help='only those that are here')
     parser.add_argument('--check', action='store_true', help='check the hashes of those')

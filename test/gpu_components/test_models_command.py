@@ -96,6 +96,7 @@ def test_every_known_model_can_be_used_by_its_name() -> None:
     assert len({model.model for model in models}) == len(models)
     tasks = {'detection', 'segmentation', 'classification', 'depth'}
     assert {model.task for model in models} == tasks
+    assert [main(['models', '--cached', '--task', task]) for task in tasks] == [0] * len(tasks)
     for model in models:
         if model.url:
             ModelSource.parse(model.model).inspect(weights=model.weights)
