@@ -16,17 +16,18 @@ import sys
 import time
 from typing import Any
 
+from gpu_components.bench.accounting import drops_of
+from gpu_components.bench.accounting import playing_of
+from gpu_components.bench.accounting import source_nodes
+from gpu_components.bench.accounting import stamps_sent
+from gpu_components.bench.accounting import timings_of
 from gpu_components.bench.child_process import ChildProcess
 from gpu_components.bench.contenders import NODES
 from gpu_components.bench.contenders import Setup
-from gpu_components.bench.contenders import SOURCE_NODE
 from gpu_components.bench.contenders import start
-from gpu_components.bench.drops import drops_by_cause
-from gpu_components.bench.drops import grown
 from gpu_components.bench.instruments import start_monitor
 from gpu_components.bench.instruments import start_publisher
 from gpu_components.bench.performance import Performance
-from gpu_components.bench.probe import Playing
 from gpu_components.bench.probe import Probe
 from gpu_components.bench.scenario import Scenario
 from gpu_components.bench.usage import Usage
@@ -77,7 +78,7 @@ class Session:
         self.monitor = monitor
         others = [publisher, monitor] if publisher else [monitor]
         self._pids = {process.name: process.pid for process in [*contenders, *others]}
-        self._sources = [f'{space}/{SOURCE_NODE}' for space in scenario.namespaces()]
+        self._sources = source_nodes(scenario)
 
     def wait_ready(self) -> None:
         """
@@ -177,19 +178,20 @@ class Session:
         now = Usage.now(self._pids)
         after = self._diagnostics()
         arrivals = self.monitor.ask(do='arrivals')
-        sent, unseen = self._sent(played, arrivals, before, after)
+        stages = before['stages'], after['stages']
+        sent, unseen = stamps_sent(self.scenario, played, arrivals, *stages)
         outputs = {
             topic: Performance.of(sent[image], arrivals[topic], unseen=unseen[image])
             for topic, image in self.scenario.outputs().items()
         }
         probe = Probe(
-            playing=self._playing(rate_hz, played, sent, unseen),
+            playing=playing_of(rate_hz, played, sent, unseen),
             outputs=outputs,
             accepted_loss=accepted_loss,
             cpu_ms=now.ms_since(used),
             cpu_percent=now.percent_since(used),
-            drops=self._drops(before, after, outputs),
-            timings=_timings(after),
+            drops=drops_of(self.scenario, outputs, *stages),
+            timings=timings_of(after['stages']),
         )
         return probe, answers_ms
 
@@ -247,72 +249,9 @@ class Session:
             f'{self.contenders[0].log}'
         )
 
-    def _sent(
-        self,
-        played: dict[str, Any],
-        arrivals: dict[str, Any],
-        before: dict[str, Any],
-        after: dict[str, Any],
-    ) -> tuple[dict[str, list[int]], dict[str, int]]:
-        """Return stamps by camera topic, and how many more were sent whose stamps are unknown."""
-        if played:
-            return played['sent'], dict.fromkeys(played['sent'], 0)
-        sent, unseen = {}, {}
-        for image, source in zip(self.scenario.image_topics(), self._sources, strict=True):
-            mine = [t for t, camera in self.scenario.outputs().items() if camera == image]
-            sent[image] = sorted({stamp for topic in mine for stamp, _ in arrivals[topic]})
-            count = grown(before['stages'], after['stages'], source).get('received', 0)
-            unseen[image] = count - len(sent[image])
-        return sent, unseen
-
-    def _playing(
-        self,
-        rate_hz: float,
-        played: dict[str, Any],
-        sent: dict[str, list[int]],
-        unseen: dict[str, int],
-    ) -> Playing:
-        frames = sum(map(len, sent.values())) + sum(unseen.values())
-        if played:
-            late, worst_ms = played['late'], played['worst_late_ms']
-            return Playing(rate_hz, played['achieved_hz'], frames, late, worst_ms)
-        rates = [
-            (len(stamps) + unseen[image] - 1) * 1e9 / (stamps[-1] - stamps[0])
-            for image, stamps in sent.items()
-            if len(stamps) > 1
-        ]
-        return Playing(rate_hz, min(rates, default=0.0), frames, 0, None)
-
-    def _drops(
-        self, before: dict[str, Any], after: dict[str, Any], outputs: dict[str, Performance]
-    ) -> dict[str, dict[str, int]]:
-        if self.scenario.contender != 'container':
-            return {}
-        drops = {}
-        for topic, image in self.scenario.outputs().items():
-            space, _, output = topic.rpartition('/')
-            performance = outputs[topic]
-            drops[topic] = drops_by_cause(
-                before['stages'],
-                after['stages'],
-                image_topic=image if self.publisher is not None else '',
-                node=f'{space}/{NODES[output]}',
-                sent=round(performance.metrics['NUM_FRAMES_SENT']),
-                received=len(performance.latencies_ms),
-            )
-        return drops
-
     def memory(self) -> dict[str, dict[str, str]]:
         """Return what the container's memory manager tells; empty for others."""
         return dict(self._diagnostics()['memory'])
-
-
-def _timings(diagnostics: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the container's own timings in milliseconds, by stage."""
-    return {
-        stage: {k: float(v) for k, v in values.items() if k.endswith('_ms') and v != 'nan'}
-        for stage, values in diagnostics['stages'].items()
-    }
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import replace
 import logging
 import os
@@ -260,6 +261,7 @@ class EngineStore:
 
 def _remove_if_left(folder: Path) -> None:
     """Remove a folder made aside whose process has ended; nobody makes one meanwhile."""
-    with locked(folder / _OWNED, timeout_s=0.0) as left:
+    # Not found: its process, which has just done with it, was quicker.
+    with suppress(FileNotFoundError), locked(folder / _OWNED, timeout_s=0.0) as left:
         if left:
             shutil.rmtree(folder, ignore_errors=True)
