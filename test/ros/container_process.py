@@ -140,7 +140,7 @@ class RosClient:
         request.transition.id = transition
         return bool(self.call(ChangeState, f'{node}/change_state', request).success)
 
-    def wait_state(self, node: str, label: str, timeout_s: float = TIMEOUT_S) -> None:
+    def wait_state(self, node: str, label: str, timeout_s: float = START_S) -> None:
         """Wait until a node is in a lifecycle state."""
         wait_until(lambda: self.state(node) == label, f'{node} is not {label}', timeout_s)
 
