@@ -208,6 +208,7 @@ class ComponentNode(LifecycleNodeMixin, Node):
                 router=self._router,
                 ports=self._ports,
             )
+            self._inputs.apply(self.store.current)
             self._stage = FrameStage(links, self._inputs.group, name)
         self._control.activate()
         self._stage.start()

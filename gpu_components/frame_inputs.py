@@ -38,6 +38,9 @@ class FrameInputs:
     """
     Queues and ROS topics of one component, one per camera.
 
+    The queues are there once it is made; :meth:`apply` asks for the topics, and what it leaves
+    half done :meth:`close` undoes.
+
     Parameters
     ----------
     node : rclpy.node.Node
@@ -80,7 +83,6 @@ class FrameInputs:
         self.group: SubscriptionGroup[Any] = SubscriptionGroup(
             tuple(each.subscription for each in self._inputs), self._changed
         )
-        self.apply(params)
 
     def _subscribe(self, topic: str, camera: str, ports: OutputPorts) -> _Input:
         params, name = self._store.current, self._node.get_fully_qualified_name()
@@ -98,7 +100,7 @@ class FrameInputs:
 
     def apply(self, params: ComponentParameters) -> None:
         """
-        Follow parameters from the next frame on.
+        Ask for the ROS topics, and follow parameters from the next frame on.
 
         Parameters
         ----------

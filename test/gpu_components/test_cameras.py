@@ -14,6 +14,7 @@ from probe import Probe
 from probe import set_parameter
 import pytest
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
 import skimage.data
 from spinning import NodeFactory
 from spinning import wait_until
@@ -107,6 +108,24 @@ def test_only_cameras_that_somebody_looks_at_are_wanted(
     Listener(viewer, Detection2DArray, '/nothing')
     host.gpu.bus.subscribe('/right/echo', 'test')
     assert right.wanted() and not left.wanted()
+
+
+def test_a_topic_that_cannot_be_had_leaves_nothing_on_the_bus(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The component stays inactive, and no queue of it keeps frames."""
+    node = host.load(Pair, active=False)
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError('no such topic')
+
+    monkeypatch.setattr(host.router, '_opened', refuse)
+    assert node.trigger_activate() == TransitionCallbackReturn.FAILURE
+    monkeypatch.undo()
+    topics = ('/left/input_image', '/right/input_image')
+    assert not any(host.gpu.bus.channel(topic).subscriptions for topic in topics)
+    assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
 
 
 def test_drops_are_counted_by_camera(host: Host) -> None:
