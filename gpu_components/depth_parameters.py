@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpu_components.asked_size import asked_wh
 from gpu_components.component_parameters import ComponentParameters
 from gpu_components.parameters import parameter
 from gpu_components.resources import resolve_path
@@ -163,14 +164,10 @@ class DepthEstimatorParameters(ComponentParameters):
             If the model cannot be fed so.
 
         """
-        if bool(self.input_width) != bool(self.input_height):
-            raise ParameterError(
-                f'input size {self.input_width}x{self.input_height}: set both or neither'
-            )
         normalization = self.normalization
         return depth_input(
             self.source,
-            (self.input_width, self.input_height) if self.input_width else None,
+            asked_wh(self.input_width, self.input_height),
             fit=Fit(self.input_fit),
             channels=self.input_channels,
             normalization=(

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpu_components.asked_size import asked_wh
 from gpu_components.component_parameters import ComponentParameters
 from gpu_components.parameters import parameter
 from gpu_components.parameters import StringList
@@ -16,7 +17,6 @@ from gpu_runtime.classification import AUTO_NORMALIZATIONS
 from gpu_runtime.classification import network_input
 from gpu_runtime.classification.activation import Activation
 from gpu_runtime.classification.network_input import AutoNormalization
-from gpu_runtime.errors import ParameterError
 from gpu_runtime.fit import Fit
 from gpu_runtime.models import BACKENDS
 from gpu_runtime.models import load_model
@@ -115,14 +115,10 @@ class NetworkParameters(ComponentParameters):
             If the model is of another task, or cannot be fed so.
 
         """
-        if bool(self.input_width) != bool(self.input_height):
-            raise ParameterError(
-                f'input size {self.input_width}x{self.input_height}: set both or neither'
-            )
         return network_input(
             self.source,
             task,
-            wanted=(self.input_width, self.input_height) if self.input_width else None,
+            wanted=asked_wh(self.input_width, self.input_height),
             fit=Fit(self.fit),
             channels=self.channels,
             normalization=self.normalization,

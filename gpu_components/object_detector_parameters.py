@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpu_components.asked_size import asked_wh
 from gpu_components.component_parameters import ComponentParameters
 from gpu_components.parameters import parameter
 from gpu_components.parameters import StringList
@@ -14,7 +15,6 @@ from gpu_components.resources import resolve_path
 from gpu_runtime.detection import load_labels
 from gpu_runtime.detection import preset_names
 from gpu_runtime.detection import resolve_preset
-from gpu_runtime.errors import ParameterError
 from gpu_runtime.models import BACKENDS
 from gpu_runtime.models import load_model
 from gpu_runtime.models import ModelSource
@@ -121,11 +121,7 @@ class ObjectDetectorParameters(ComponentParameters):
             If no preset fits the model, or it has another size.
 
         """
-        if bool(self.input_width) != bool(self.input_height):
-            raise ParameterError(
-                f'input size {self.input_width}x{self.input_height}: set both or neither'
-            )
-        size = (self.input_width, self.input_height) if self.input_width else None
+        size = asked_wh(self.input_width, self.input_height)
         return resolve_preset(self.preset, self.source, input_wh=size)
 
     def label_map(self, preset: DetectionPreset) -> LabelMap:
