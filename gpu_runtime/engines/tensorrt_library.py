@@ -7,7 +7,9 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version
+from importlib.util import find_spec
 import logging
+import sys
 from typing import Any
 
 DISTRIBUTIONS = ('torch-tensorrt-rtx', 'torch-tensorrt')
@@ -46,6 +48,7 @@ def torch_tensorrt() -> Any:
         Whatever its import raises, for example without a driver.
 
     """
+    _hide_missing_plugins()
     import torch_tensorrt as library
 
     # Graphs are recorded by CudaGraphModel, one per model; the library's own mode would record
@@ -55,6 +58,17 @@ def torch_tensorrt() -> Any:
     library.runtime.set_multi_device_safe_mode(False)
     logging.getLogger('torch_tensorrt').setLevel(logging.ERROR)
     return library
+
+
+def _hide_missing_plugins() -> None:
+    """
+    Let the library see that TensorRT has no module for plugins in Python.
+
+    ``tensorrt_rtx`` (1.4 to 1.7) has a package ``plugin`` that imports what its bindings do not
+    hold; the library looks for it at its import and would fail there.
+    """
+    if find_spec('tensorrt_rtx') and not find_spec('tensorrt_rtx_bindings.plugin'):
+        sys.modules['tensorrt.plugin'] = None  # type: ignore[assignment]
 
 
 def _versions(names: tuple[str, ...]) -> dict[str, str]:

@@ -26,12 +26,12 @@ __device__ inline unsigned fetch(
     return load<ALIGNED>(at + (long long)row * p.step, last);
 }
 
-// The weight of a row, as it is used.
+// The weight of a row, as it is used.  As an integer: 255 times the sum of all fits 32 bits.
 __device__ inline float row_weight(const Window &y, int row) {
 #if KIND == DEPTH || KIND == BAYER
     return y.weight(row);
 #else
-    return floorf(y.weight(row) * 65535.0f + 0.5f);
+    return floorf(y.weight(row) * (65535.0f * fminf(1.0f, 256.0f * y.inverse)) + 0.5f);
 #endif
 }
 
@@ -101,60 +101,116 @@ __device__ inline Column weighed(
     return sums;
 }
 #else
-// Bytes of four rows at a time, as integers: 16 instructions instead of 52 in floating point, and
-// exact.  32768 rows of 255 by 255 fit an accumulator.
+// Bytes of four rows at a time, as integers: fewer instructions than in floating point, and exact.
+struct Sums { unsigned high[4], low[4]; };
+
+__device__ inline void add(Sums &sums, const unsigned (&rows)[4], const Quad &weights) {
+    // From a word per row to a word per byte of the row.
+    const unsigned upper_even = __byte_perm(rows[0], rows[1], 0x5140);
+    const unsigned upper_odd = __byte_perm(rows[0], rows[1], 0x7362);
+    const unsigned lower_even = __byte_perm(rows[2], rows[3], 0x5140);
+    const unsigned lower_odd = __byte_perm(rows[2], rows[3], 0x7362);
+    const unsigned columns[4] = {
+        __byte_perm(upper_even, lower_even, 0x5410), __byte_perm(upper_even, lower_even, 0x7632),
+        __byte_perm(upper_odd, lower_odd, 0x5410), __byte_perm(upper_odd, lower_odd, 0x7632)};
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+        sums.high[k] = __dp4a(columns[k], weights.high, sums.high[k]);
+        sums.low[k] = __dp4a(columns[k], weights.low, sums.low[k]);
+    }
+}
+
+__device__ inline Column column_of(const Sums &sums) {
+    Column column = {};
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+        const float sum = 256u * sums.high[k] + sums.low[k];
+        column.of[k / ITEMSIZE] += k % ITEMSIZE ? 256.0f * sum : sum;
+    }
+    return column;
+}
+
+// Where the rows of a quad lie, counted in bytes from its first; those beyond the last that the
+// window needs are the first once more, which weighs nothing there.
+struct Offsets { long long of[4]; };
+
+__device__ inline Offsets row_offsets(const Parameters &p, int needed, int row_shift) {
+    Offsets offsets = {};
+    for (int k = 1; k < 4; ++k)
+        offsets.of[k] = k < needed ? (k >> row_shift) * (long long)p.step : 0;
+    return offsets;
+}
+
+template <bool ALIGNED>
+__device__ inline void read(
+    unsigned (&rows)[4], const unsigned char *at, const unsigned *last, const Offsets &offsets) {
+#pragma unroll
+    for (int k = 0; k < 4; ++k) rows[k] = load<ALIGNED>(at + offsets.of[k], last);
+}
+
 template <bool ALIGNED>
 __device__ inline Column weighed(
     const unsigned char *at, const unsigned *last, const Parameters &p, const Window &y,
     const Quad *quads, int row_shift) {
-    unsigned high[4] = {}, low[4] = {};
-    const int count = quad_count(y), most = p.source_h - 1;
-    const long long second = (min(1, most) >> row_shift) * (long long)p.step;
-    const long long third = (min(2, most) >> row_shift) * (long long)p.step;
-    const long long fourth = (min(3, most) >> row_shift) * (long long)p.step;
+    Sums sums = {};
+    const Offsets offsets = row_offsets(p, min(4, p.source_h), row_shift);
+    const int count = quad_count(y);
     for (int n = 0; n < count; ++n) {
         const Quad weights = n < QUADS ? quads[n] : quad(y, p, n);
-        const unsigned char *first = at + (weights.start >> row_shift) * (long long)p.step;
-        const unsigned rows[4] = {
-            load<ALIGNED>(first, last), load<ALIGNED>(first + second, last),
-            load<ALIGNED>(first + third, last), load<ALIGNED>(first + fourth, last)};
-        // From a word per row to a word per byte of the row.
-        const unsigned upper_even = __byte_perm(rows[0], rows[1], 0x5140);
-        const unsigned upper_odd = __byte_perm(rows[0], rows[1], 0x7362);
-        const unsigned lower_even = __byte_perm(rows[2], rows[3], 0x5140);
-        const unsigned lower_odd = __byte_perm(rows[2], rows[3], 0x7362);
-        const unsigned columns[4] = {
-            __byte_perm(upper_even, lower_even, 0x5410),
-            __byte_perm(upper_even, lower_even, 0x7632),
-            __byte_perm(upper_odd, lower_odd, 0x5410),
-            __byte_perm(upper_odd, lower_odd, 0x7632)};
+        unsigned rows[4];
+        read<ALIGNED>(rows, at + (weights.start >> row_shift) * (long long)p.step, last, offsets);
+        add(sums, rows, weights);
+    }
+    return column_of(sums);
+}
+
+// Where one quad has all rows of the window: some words of each thread are on their way at once.
+template <bool ALIGNED>
+__device__ inline void weigh_quad(
+    Column *line, const unsigned char *plane, const unsigned *last, const Parameters &p,
+    int words, const Window &y, int row_shift) {
+    const Quad weights = quad(y, p, 0);
+    const Offsets offsets = row_offsets(p, y.end - weights.start, row_shift);
+    plane += (weights.start >> row_shift) * (long long)p.step;
+    for (int begin = threadIdx.x; begin < words; begin += WORDS * blockDim.x) {
+        unsigned rows[WORDS][4];
 #pragma unroll
-        for (int k = 0; k < 4; ++k) {
-            high[k] = __dp4a(columns[k], weights.high, high[k]);
-            low[k] = __dp4a(columns[k], weights.low, low[k]);
+        for (int k = 0; k < WORDS; ++k) {
+            const int word = min(begin + k * (int)blockDim.x, words - 1);
+            read<ALIGNED>(rows[k], plane + 4 * word, last, offsets);
+        }
+#pragma unroll
+        for (int k = 0; k < WORDS; ++k) {
+            Sums sums = {};
+            add(sums, rows[k], weights);
+            const int word = begin + k * (int)blockDim.x;
+            if (word < words) line[word] = column_of(sums);
         }
     }
-    Column sums = {};
-#pragma unroll
-    for (int k = 0; k < 4; ++k) {
-        const float sum = 256.0f * high[k] + low[k];
-        sums.of[k / ITEMSIZE] += k % ITEMSIZE ? 256.0f * sum : sum;
-    }
-    return sums;
 }
 #endif
 
 // Weigh the rows under one tensor row: neighbouring threads read neighbouring words of each.
+template <bool ALIGNED>
+__device__ inline void weigh_words(
+    Column *line, const unsigned char *plane, const unsigned *last, const Parameters &p,
+    int words, const Window &y, const Quad *quads, int row_shift) {
+#if KIND != DEPTH && KIND != BAYER
+    if (quad_count(y) == 1)
+        return weigh_quad<ALIGNED>(line, plane, last, p, words, y, row_shift);
+#endif
+    for (int word = threadIdx.x; word < words; word += blockDim.x)
+        line[word] = weighed<ALIGNED>(plane + 4 * word, last, p, y, quads, row_shift);
+}
+
 __device__ inline void weigh_rows(
     Column *line, const unsigned char *plane, const unsigned *last, const Parameters &p,
     int items, const Window &y, const Quad *quads, int row_shift) {
     const int words = (items + ITEMS - 1) / ITEMS;
     if (((size_t)plane | p.step) % 4 == 0)
-        for (int word = threadIdx.x; word < words; word += blockDim.x)
-            line[word] = weighed<true>(plane + 4 * word, last, p, y, quads, row_shift);
+        weigh_words<true>(line, plane, last, p, words, y, quads, row_shift);
     else
-        for (int word = threadIdx.x; word < words; word += blockDim.x)
-            line[word] = weighed<false>(plane + 4 * word, last, p, y, quads, row_shift);
+        weigh_words<false>(line, plane, last, p, words, y, quads, row_shift);
 }
 
 // Add one column.  `column` is counted from the first in the line, `index` from the picture's.

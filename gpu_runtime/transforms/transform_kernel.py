@@ -66,6 +66,7 @@ _HEAD = r"""
 #define SUMS (KIND == BAYER ? 4 : KIND == DEPTH ? 2 : 1)  // kept per item
 #define ITEMS (4 / ITEMSIZE)                            // per word of four bytes
 #define QUADS 64                                        // of row weights that are remembered
+#define WORDS 5                                         // of four bytes a thread waits for
 
 struct Parameters {
     long long nbytes;
@@ -120,6 +121,41 @@ __device__ inline unsigned load(const unsigned char *at, const unsigned *last) {
 }
 
 """
+_COLUMNS = r"""
+// Sums of columns from `origin` on.
+struct Line {
+    const float *of, *chroma;
+    int origin;
+};
+
+// Weigh the columns of a window of at most COUNT, all of which are in the line.
+template <int COUNT>
+__device__ inline void weigh_columns(
+    float (&value)[3], float &total, const Line &line, const Window &x, int width) {
+    const float distance = x.first + x.offset;
+#pragma unroll
+    for (int k = 0; k < COUNT; ++k) {
+        const int index = min(x.first + k, x.end - 1);
+        const float weight = fmaxf(1.0f - fabsf(distance + k) * x.inverse, 0.0f);
+        const float used = x.first + k < x.end ? weight : 0.0f;
+        total += used;
+        gather(value, line.of, line.chroma, index - line.origin, index, width, used);
+    }
+}
+
+// Weigh those from `begin` to `stop` of any window.
+__device__ inline void weigh_columns(
+    float (&value)[3], float &total, const Line &line, const Window &x, int width, int begin,
+    int stop) {
+#pragma unroll 2
+    for (int index = max(x.first, begin); index < min(x.end, stop); ++index) {
+        const float weight = x.weight(index);
+        total += weight;
+        gather(value, line.of, line.chroma, index - line.origin, index, width, weight);
+    }
+}
+
+"""
 _BODY = r"""
 // A block makes a strip of one tensor row.  First each thread weighs the rows of some columns
 // under the strip, then it weighs the columns under its own pixels.  Neighbouring threads make
@@ -146,8 +182,9 @@ extern "C" __global__ void image_transform(
         for (int n = threadIdx.x; n < min(QUADS, quad_count(y)); n += blockDim.x)
             quads[n] = quad(y, p, n);
         const int end = window(high - 1, p.ratio_x, p.support_x, p.source_w).end;
-        int begin = window(low, p.ratio_x, p.support_x, p.source_w).first & ~3;
-        for (; begin < end; begin += SPAN) {
+        const int first = window(low, p.ratio_x, p.support_x, p.source_w).first & ~3;
+        const int longest = (int)ceilf(2.0f * p.support_x);  // window of columns
+        for (int begin = first; begin < end; begin += SPAN) {
             const int stop = min(begin + SPAN, end), origin = max(begin - HALO, 0);
             const int items = (min(stop + HALO, p.source_w) - origin) * CHANNELS;
             const long long offset = (long long)origin * CHANNELS * ITEMSIZE;
@@ -158,17 +195,20 @@ extern "C" __global__ void image_transform(
             weigh_rows(chroma, below, last, p, items, y, quads, 1);
 #endif
             __syncthreads();
+            const bool whole = begin == first && stop == end;
 #pragma unroll
             for (int k = 0; k < PIXELS; ++k) {
                 const int inner = clamp(column + k * (int)blockDim.x - p.left, 0, p.inner_w - 1);
                 const Window x = window(inner, p.ratio_x, p.support_x, p.source_w);
-#pragma unroll 2
-                for (int index = max(x.first, begin); index < min(x.end, stop); ++index) {
-                    const float weight = x.weight(index);
-                    total[k] += weight;
-                    gather(value[k], line[0].of, chroma[0].of, index - origin, index, p.source_w,
-                           weight);
-                }
+                const Line part = {line[0].of, chroma[0].of, origin};
+                if (whole && longest <= 2)
+                    weigh_columns<2>(value[k], total[k], part, x, p.source_w);
+                else if (whole && longest <= 4)
+                    weigh_columns<4>(value[k], total[k], part, x, p.source_w);
+                else if (whole && longest <= 6)
+                    weigh_columns<6>(value[k], total[k], part, x, p.source_w);
+                else
+                    weigh_columns(value[k], total[k], part, x, p.source_w, begin, stop);
             }
         }
         float rows = 0.0f;
@@ -192,7 +232,7 @@ extern "C" __global__ void image_transform(
 }
 """
 
-SOURCE = _HEAD + PIXEL_SOURCE + _BODY
+SOURCE = _HEAD + PIXEL_SOURCE + _COLUMNS + _BODY
 """
 One launch; each byte is read once per tensor row that needs it, by coalesced loads.
 

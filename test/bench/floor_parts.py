@@ -1,14 +1,12 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of the floor table: bare networks, stages and naive nodes, without ROS transport."""
+"""The parts of the floor table with messages: stages and naive nodes, without ROS transport."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
-import statistics
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,11 +15,7 @@ import numpy as np
 from sensor_msgs.msg import Image
 import torch
 
-from gpu_components.bench.networks import bare_network
-from gpu_components.bench.networks import depth_network
 from gpu_components.bench.networks import NetworkFiles
-from gpu_components.bench.networks import processor_network
-from gpu_components.bench.networks import segmenter_network
 from gpu_components.bench.picture import picture
 from gpu_components.depth_estimator import DepthEstimator
 from gpu_components.image_classifier import ImageClassifier
@@ -37,26 +31,7 @@ from gpu_runtime.gpu_context import GpuContext
 from gpu_runtime.header import Header
 from gpu_runtime.image_format import ImageFormat
 
-CAPTURE_WARM_UP = 3
-PROPOSALS = 1000
-"""What torchvision's Faster R-CNN keeps of a picture for its box head."""
-
 Stages = dict[str, Callable[[], Any]]
-
-
-def warm_up(repeats: int) -> int:
-    """Return how many calls go before those that count."""
-    return max(1, repeats // 10)
-
-
-def median_ms(work: Callable[[], Any], repeats: int) -> float:
-    """Return the median wall time of some work that ends on the host."""
-    taken = []
-    for _ in range(warm_up(repeats) + repeats):
-        began_s = time.perf_counter()
-        work()
-        taken.append((time.perf_counter() - began_s) * 1e3)
-    return statistics.median(taken[warm_up(repeats) :])
 
 
 def device_mib(device: torch.device) -> float | None:
@@ -70,119 +45,19 @@ def device_mib(device: torch.device) -> float | None:
     return None if held is None else held / (1 << 20)
 
 
-# -- the bare networks ---------------------------------------------------------------------------
-
-
-class DetectorParts(torch.nn.Module):
-    """
-    The parts of a detector whose shapes do not depend on the picture.
-
-    Of Faster R-CNN: backbone, heads of the proposals, and the box head on fixed proposals; of
-    others: backbone and head. Choosing boxes is left out: it cannot be captured.
-    """
-
-    def __init__(self, detector: torch.nn.Module, tensor: torch.Tensor) -> None:
-        super().__init__()
-        self.detector = detector
-        height, width = tensor.shape[-2:]
-        corners = torch.rand(PROPOSALS, 2, device=tensor.device) * 0.5
-        boxes = torch.cat((corners, corners + 0.3), 1)
-        self.boxes = [boxes * torch.tensor([width, height] * 2, device=tensor.device)]
-        self.shapes = [(height, width)]
-
-    def forward(self, tensor: torch.Tensor) -> Any:
-        """Return what the heads give for a prepared picture."""
-        features = self.detector.backbone(tensor)
-        if not hasattr(self.detector, 'roi_heads'):
-            return self.detector.head(list(features.values()))
-        proposed = self.detector.rpn.head(list(features.values()))
-        heads = self.detector.roi_heads
-        pooled = heads.box_roi_pool(features, self.boxes, self.shapes)
-        return proposed, heads.box_predictor(heads.box_head(pooled))
-
-
-def bare_networks(
-    files: NetworkFiles, width: int, height: int, device: torch.device
-) -> dict[str, tuple[torch.nn.Module, torch.Tensor]]:
-    """Return each stage's network and its prepared input, both on the device."""
-    whole = torch.from_numpy(picture(width, height)).permute(2, 0, 1)[None].to(device) / 255.0
-    detector = bare_network(files.detector)
-    detector.load_state_dict(torch.load(files.detector_weights, weights_only=True))
-    detector.to(device)
-    prepared = detector.transform([whole[0]])[0].tensors
-    both = torch.nn.ModuleList([depth_network(), segmenter_network()])
-    return {
-        'image_processor': (processor_network(), whole),
-        'object_detector': (DetectorParts(detector, prepared), prepared),
-        'image_classifier': (
-            bare_network(files.classifier),
-            torch.rand(1, 3, 224, 224, device=device),
-        ),
-        'depth_segmentation': (SideBySide(both), whole),
-    }
-
-
-class SideBySide(torch.nn.Module):
-    """Several networks on one input."""
-
-    def __init__(self, networks: torch.nn.ModuleList) -> None:
-        super().__init__()
-        self.networks = networks
-
-    def forward(self, tensor: torch.Tensor) -> list[torch.Tensor]:
-        """Return what each gives."""
-        return [network(tensor) for network in self.networks]
-
-
-def captured(network: torch.nn.Module, tensor: torch.Tensor) -> Callable[[], Any]:
-    """Return a replay of a network: a CUDA graph, or an eager call on a CPU."""
-    if tensor.device.type == 'cpu':
-        return lambda: network(tensor)
-    stream = torch.cuda.Stream()
-    with torch.cuda.stream(stream):
-        for _ in range(CAPTURE_WARM_UP):
-            network(tensor)
-    stream.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=stream):
-        kept = network(tensor)
-    return lambda: (graph.replay(), kept)
-
-
-def bare_ms(
-    files: NetworkFiles, size: tuple[int, int], device: torch.device, repeats: int
-) -> dict[str, float]:
-    """Return the milliseconds of each network alone, and of all one after the other."""
-    with torch.inference_mode():
-        replays = {
-            stage: captured(network.to(device), tensor)
-            for stage, (network, tensor) in bare_networks(files, *size, device).items()
-        }
-        replays['all'] = lambda: [replay() for stage, replay in replays.items() if stage != 'all']
-        return {stage: _replay_ms(replay, device, repeats) for stage, replay in replays.items()}
-
-
-def _replay_ms(replay: Callable[[], Any], device: torch.device, repeats: int) -> float:
-    """Time on the device, between two events; by the host's clock on a CPU."""
-    if device.type == 'cpu':
-        return median_ms(replay, repeats)
-    taken = []
-    for _ in range(warm_up(repeats) + repeats):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        replay()
-        end.record()
-        end.synchronize()
-        taken.append(begin.elapsed_time(end))
-    return statistics.median(taken[warm_up(repeats) :])
-
-
 # -- the stages of the container -----------------------------------------------------------------
 
 
-def components(files: NetworkFiles, width: int, height: int) -> dict[str, list[Any]]:
+def components(
+    files: NetworkFiles, width: int, height: int, precision: str
+) -> dict[str, list[Any]]:
     """Return each stage's components with the parameters that the benchmark gives them."""
-    size = {'input_width': width, 'input_height': height, 'normalization': 'unit'}
+    size = {
+        'input_width': width,
+        'input_height': height,
+        'normalization': 'unit',
+        'precision': precision,
+    }
     return {
         'image_processor': [
             (ImageProcessor, {'operations': (f'model source={files.processor}',)})
@@ -194,6 +69,7 @@ def components(files: NetworkFiles, width: int, height: int) -> dict[str, list[A
                     'model': f'torchvision/{files.detector}',
                     'weights': files.detector_weights,
                     'class_id_format': 'index',
+                    'precision': precision,
                 },
             )
         ],
@@ -204,6 +80,7 @@ def components(files: NetworkFiles, width: int, height: int) -> dict[str, list[A
                     'model': f'torchvision/{files.classifier}',
                     'weights': files.classifier_weights,
                     'class_id_format': 'index',
+                    'precision': precision,
                 },
             )
         ],
@@ -277,14 +154,19 @@ def collect(header: Header, enqueued: list[tuple[str, Any, Any]]) -> dict[str, A
 
 
 def our_stages(
-    context: GpuContext, stack: ExitStack, files: NetworkFiles, width: int, height: int
+    context: GpuContext,
+    stack: ExitStack,
+    files: NetworkFiles,
+    width: int,
+    height: int,
+    precision: str,
 ) -> Stages:
     """Return a call per stage, from the bytes of a picture to its messages; ``all`` is one."""
     data = picture(width, height).tobytes()
     layout = ImageFormat(width, height, 'rgb8', width * 3)
     header = Header(1, 'camera_optical')
     direct: dict[str, list[Direct]] = {}
-    for stage, kinds in components(files, width, height).items():
+    for stage, kinds in components(files, width, height, precision).items():
         for kind, values in kinds:
             one = Direct(context, kind, values)
             stack.callback(one.close)

@@ -1,7 +1,7 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The floor of each stage: the bare captured network, our stage, the naive node, and their ratios.
+The floor of each stage: the bare captured network with its copies, our stage, the naive node.
 
 ::
 
@@ -37,6 +37,7 @@ from gpu_components.bench.networks import NetworkFiles
 from gpu_components.bench.networks import write_networks
 from gpu_components.bench.scenario import STAGES
 from gpu_runtime.device import resolve_device
+from gpu_runtime.models.precision import PRECISIONS
 
 PARTS = ('bare', 'stage', 'naive')
 ROWS = (*STAGES, 'all')
@@ -45,10 +46,17 @@ SAME_BOX = 0.9
 
 
 def measure_part(
-    part: str, sizes: list[list[int]], networks: list[dict[str, str]], device: str, repeats: int
+    part: str,
+    sizes: list[list[int]],
+    networks: list[dict[str, str]],
+    device: str,
+    repeats: int,
+    precision: str,
 ) -> dict[str, Any]:
     """Measure one part for all sizes; runs in a process of its own."""
+    import floor_bare
     import floor_parts
+    from floor_timing import median_ms
 
     where = torch.device(device)
     if where.type == 'cpu':
@@ -58,16 +66,16 @@ def measure_part(
         for (width, height), entries in zip(sizes, networks, strict=True):
             files = NetworkFiles(**entries)
             if part == 'bare':
-                times.append(floor_parts.bare_ms(files, (width, height), where, repeats))
+                times.append(floor_bare.bare_ms(files, (width, height), where, repeats, precision))
                 continue
             if part == 'stage':
                 context = floor_parts.GpuContext(device)
                 stack.callback(context.close)
-                calls = floor_parts.our_stages(context, stack, files, width, height)
+                calls = floor_parts.our_stages(context, stack, files, width, height, precision)
             else:
                 calls = floor_parts.naive_stages(files, width, height, where)
             answers.append({s: floor_parts.summary(call()) for s, call in calls.items()})
-            times.append({s: floor_parts.median_ms(call, repeats) for s, call in calls.items()})
+            times.append({s: median_ms(call, repeats) for s, call in calls.items()})
         held = floor_parts.device_mib(where)
     return {'ms': times, 'answers': answers, 'device_mib': held}
 
@@ -108,21 +116,26 @@ def _boxes(ours: np.ndarray[Any, Any], naive: np.ndarray[Any, Any]) -> str:
 def table(report: dict[str, Any], number: int) -> Table:
     """Return the table of one size."""
     width, height = report['sizes'][number]
-    title = f'{width}x{height} on {report["device_name"] or "the CPU"}, ms, medians'
+    where = report['device_name'] or 'the CPU'
+    title = f'{width}x{height} on {where}, {report["precision"]}, ms, medians'
     made = Table(title=title, title_justify='left', box=SIMPLE_HEAD)
     made.add_column('stage')
-    bare = 'bare network, captured' if report['captured'] else 'bare network, NOT captured'
-    for heading in (bare, 'our stage', 'naive node', 'stage / bare', 'naive / stage'):
+    bare = 'network alone, captured' if report['captured'] else 'network alone, NOT captured'
+    headings = (bare, 'with copies', 'our stage', 'naive node', 'stage / copies', 'naive / stage')
+    for heading in headings:
         made.add_column(heading, justify='right')
     made.add_column('outputs')
     for stage in ROWS:
-        floor, ours, naive = (report['ms'][part][number].get(stage) for part in PARTS)
+        bare_ms, ours, naive = (report['ms'][part][number] for part in PARTS)
+        network, floor = (bare_ms[kind].get(stage) for kind in ('network', 'floor'))
+        ours, naive = ours[stage], naive[stage]
         made.add_row(
             stage,
-            '-' if floor is None else f'{floor:.2f}',
-            f'{ours:.2f}',
-            f'{naive:.2f}',
-            '-' if floor is None else f'{ours / floor:.2f}',
+            '-' if network is None else f'{network:.3f}',
+            f'{floor:.3f}',
+            f'{ours:.3f}',
+            f'{naive:.3f}',
+            f'{ours / floor:.2f}',
             f'{naive / ours:.2f}',
             '; '.join(report['compared'][number].get(stage, {}).values()),
         )
@@ -153,6 +166,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             'networks': networks,
             'device': str(device),
             'repeats': repeats,
+            'precision': options.precision,
         }
         parts = {part: _in_a_process(part, request, folder) for part in PARTS}
     both = zip(parts['stage']['answers'], parts['naive']['answers'], strict=True)
@@ -164,6 +178,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         'not_measured': [] if on_gpu else ['captured networks', 'device memory'],
         'sizes': sizes,
         'repeats': repeats,
+        'precision': options.precision,
         'ms': {part: found['ms'] for part, found in parts.items()},
         'device_mib': {part: found['device_mib'] for part, found in parts.items()},
         'compared': [
@@ -179,6 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--sizes', type=_sizes, default=[[640, 480], [1920, 1080]])
     parser.add_argument('--device', default='auto')
     parser.add_argument('--detector', default='fasterrcnn_resnet50_fpn')
+    parser.add_argument('--precision', default='fp32', choices=PRECISIONS)
     parser.add_argument('--repeats', type=int, default=50)
     parser.add_argument('--tiny', action='store_true', help='a size and a detector for a CPU')
     parser.add_argument('--json', type=Path, help='write the figures here too')
