@@ -31,12 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--rival-cameras', type=int, metavar='N', help='most cameras that rivals get (1)')
     add('--seconds', type=float, help='length of a probe (5)')
     add('--repeats', type=int, help='probes at the peak (5)')
-    add('--max-rate-hz', type=float, metavar='HZ', help='highest rate that is tried (240)')
+    add('--max-rate-hz', type=float, metavar='HZ', help='highest rate that is tried (600)')
     add('--common-rate-hz', type=float, metavar='HZ', help='rate for comparing latencies (5)')
     add('--loss', type=float, help='part of the pictures that may be missing (0.01)')
     add('--resolution', type=float, help='relative width at which the search ends (0.05)')
     add('--detector', help="torchvision's name (fasterrcnn_resnet50_fpn)")
     add('--classifier', help="torchvision's name (resnet18)")
+    add(
+        '--precision',
+        choices=('auto', 'fp32', 'tf32', 'fp16', 'bf16'),
+        help="of the container's networks (auto)",
+    )
 
 
 def plan_options(options: argparse.Namespace) -> dict[str, Any]:
@@ -57,6 +62,7 @@ def plan_options(options: argparse.Namespace) -> dict[str, Any]:
     names = (
         'only', 'contenders', 'sizes', 'cameras', 'rival_cameras', 'seconds', 'repeats',
         'max_rate_hz', 'common_rate_hz', 'loss', 'resolution', 'detector', 'classifier',
+        'precision',
     )  # fmt: skip
     given = {name: getattr(options, name) for name in names}
     return {name: value for name, value in given.items() if value is not None}

@@ -55,6 +55,8 @@ class Setup:
         For pipelines, pictures and logs.
     rivals : pathlib.Path or None
         The script of the naive nodes.
+    precision : str
+        Of the container's networks; ``auto`` is fp16 on a GPU.
 
     """
 
@@ -62,6 +64,13 @@ class Setup:
     networks: NetworkFiles
     folder: Path
     rivals: Path | None
+    precision: str = 'auto'
+
+    @property
+    def arithmetic(self) -> str:
+        """The precision that is used."""
+        half = self.device.startswith('cuda')
+        return ('fp16' if half else 'fp32') if self.precision == 'auto' else self.precision
 
 
 def start(scenario: Scenario, setup: Setup) -> Iterator[ChildProcess]:
@@ -139,7 +148,8 @@ def _camera(scenario: Scenario, setup: Setup, space: str) -> list[dict[str, Any]
     """Return the components of one camera."""
     networks = setup.networks
     size = {'input_width': scenario.width, 'input_height': scenario.height}
-    operation = f'model source={networks.processor}'
+    half = {'precision': setup.arithmetic}
+    operation = f'model source={networks.processor} precision={setup.arithmetic}'
     stages: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
         'image_processor': [('ImageProcessor', 'image_processor', {'operations': [operation]})],
         'object_detector': [
@@ -149,6 +159,7 @@ def _camera(scenario: Scenario, setup: Setup, space: str) -> list[dict[str, Any]
                 {
                     'model': f'torchvision/{networks.detector}',
                     'weights': networks.detector_weights,
+                    **half,
                 },
             )
         ],
@@ -159,6 +170,7 @@ def _camera(scenario: Scenario, setup: Setup, space: str) -> list[dict[str, Any]
                 {
                     'model': f'torchvision/{networks.classifier}',
                     'weights': networks.classifier_weights,
+                    **half,
                 },
             )
         ],
@@ -167,12 +179,18 @@ def _camera(scenario: Scenario, setup: Setup, space: str) -> list[dict[str, Any]
             (
                 'DepthEstimator',
                 'depth_estimator',
-                {'model': networks.depth, 'normalization': 'unit', **size},
+                {'model': networks.depth, 'normalization': 'unit', **size, **half},
             ),
             (
                 'SemanticSegmenter',
                 'semantic_segmenter',
-                {'model': networks.segmenter, 'normalization': 'unit', 'labels': 'voc21', **size},
+                {
+                    'model': networks.segmenter,
+                    'normalization': 'unit',
+                    'labels': 'voc21',
+                    **size,
+                    **half,
+                },
             ),
         ],
     }

@@ -58,6 +58,9 @@ class Plan:
         torchvision's name.
     classifier : str
         torchvision's name.
+    precision : str
+        Of the container's networks; ``auto`` is fp16 on a GPU.  The naive nodes keep torch's
+        own: float32, convolutions in TF32.
 
     """
 
@@ -70,12 +73,13 @@ class Plan:
     only: Sequence[str] = ()
     seconds: float = 5.0
     repeats: int = 5
-    max_rate_hz: float = 240.0
+    max_rate_hz: float = 600.0
     common_rate_hz: float = 5.0
     loss: float = 0.01
     resolution: float = 0.05
     detector: str = 'fasterrcnn_resnet50_fpn'
     classifier: str = 'resnet18'
+    precision: str = 'auto'
 
     def scenarios(self) -> list[Scenario]:
         """

@@ -89,6 +89,7 @@ def run_bench(
             failed += 1
             continue
         record['machine'] = machine
+        record['precision'] = setup.arithmetic
         path = out / RECORDS / f'{scenario.name}.json'
         path.write_text(json.dumps(record, indent=1) + '\n', encoding='utf-8')
         console.print(f'{label}: {record["BenchmarkMetadata.PEAK_THROUGHPUT_PREDICTION"]:.1f} Hz')
@@ -132,4 +133,4 @@ def _setup(plan: Plan, scenario: Scenario, device: str, out: Path, rivals: Path 
         detector=plan.detector,
         classifier=plan.classifier,
     )
-    return Setup(device, networks, folder, rivals)
+    return Setup(device, networks, folder, rivals, plan.precision)

@@ -131,7 +131,9 @@ class Builder:
         reference = Forward(module)(*self._inputs)
         reference = tuple(tensor.clone() for tensor in reference)
         # Compilers are told about TF32, and get layers that they know.
-        self._layers = copy.deepcopy(module) if order.precision == 'tf32' else module
+        self._layers = copy.deepcopy(module)
+        if order.precision != 'tf32':
+            self._layers = bring_to(self._layers, order.precision, kind, fuse=False)
         module = bring_to(module, order.precision, kind)
         if weights_hash(module) != order.state or graph_hash(module, order.name) != order.graph:
             raise EngineError(

@@ -12,6 +12,7 @@ import torch
 
 from gpu_runtime.encoding import ENCODINGS
 from gpu_runtime.image_format import ImageFormat
+from gpu_runtime.image_ops.packing import packed
 from gpu_runtime.pixel_kind import PixelKind
 from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transforms.torch_transform import LUMA
@@ -39,12 +40,15 @@ class Picture:
         One of :data:`OUTPUT_ENCODINGS`, that :meth:`pixels` writes.
     camera : CameraModel, optional
         Calibration that holds for these pixels.
+    bounded : bool
+        Whether no value is beyond 0 to 255.
 
     """
 
     planes: torch.Tensor
     encoding: str
     camera: CameraModel | None = None
+    bounded: bool = False
 
     @classmethod
     def of(cls, frame: Frame, stream: Stream, camera: CameraModel | None = None) -> Picture:
@@ -78,7 +82,8 @@ class Picture:
         kind, count = ('mono', 1) if grey else ('rgb', 3)
         spec = TensorSpec(0, 0, channels=kind, scale=1.0, mean=(0.0,) * count, std=(1.0,) * count)
         planes = frame.tensor(spec, stream).tensor[0]
-        return cls(planes, encoding, _fitting(camera, frame.format.width, frame.format.height))
+        fitting = _fitting(camera, frame.format.width, frame.format.height)
+        return cls(planes, encoding, fitting, bounded=True)
 
     @property
     def width(self) -> int:
@@ -111,7 +116,7 @@ class Picture:
             Same encoding.
 
         """
-        return replace(self, planes=planes)
+        return replace(self, planes=planes, bounded=False)
 
     def luma(self) -> torch.Tensor:
         """Return the grey picture, float32 (1, H, W), not rounded."""
@@ -122,16 +127,7 @@ class Picture:
 
     def pixels(self) -> torch.Tensor:
         """Return the bytes of :attr:`format`, uint8 (H, W, channels), owned by the caller."""
-        channels = ENCODINGS[self.encoding].channels
-        shape = (self.height, self.width, channels)
-        pixels = torch.empty(shape, dtype=torch.uint8, device=self.planes.device)
-        rounded = self.planes.round().clamp(0, 255)
-        places = ENCODINGS[self.encoding].order[: self.planes.shape[0]]
-        for plane, place in zip(rounded, places, strict=True):
-            pixels[:, :, place] = plane
-        if channels == 4:
-            pixels[:, :, 3] = 255
-        return pixels
+        return packed(self.planes.contiguous(), ENCODINGS[self.encoding])
 
 
 def _fitting(camera: CameraModel | None, width: int, height: int) -> CameraModel | None:

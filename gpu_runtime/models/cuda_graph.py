@@ -16,6 +16,7 @@ from gpu_runtime.memory_account import outside_accounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Iterator
     import threading
 
     from gpu_runtime.memory_account import MemoryAccount
@@ -194,23 +195,50 @@ class CudaGraphModel:
         # the whole process, so that every other stage would stall whenever one is configured.
         stream = torch.cuda.Stream(self._device)
         stream.wait_stream(torch.cuda.current_stream(self._device))
-        graph = torch.cuda.CUDAGraph()
+        graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
         with torch.cuda.stream(stream):
-            with torch.inference_mode():
-                static = tuple(tensor.clone() for tensor in inputs)
-            for _ in range(_WARM_UP_RUNS):
-                forward(*static)
-            stream.synchronize()
-            pool = torch.cuda.graph_pool_handle()
-            graph.capture_begin(pool, capture_error_mode='thread_local')
+            with _allocating_from(pool):  # the recording then takes what the warm-up needed
+                with torch.inference_mode():
+                    static = tuple(map(forward.own_input, inputs))
+                for _ in range(_WARM_UP_RUNS):
+                    forward(*static)
+                stream.synchronize()
+            try:
+                graph.capture_begin(pool, capture_error_mode='thread_local')
+            finally:
+                # The graph holds it now.
+                torch._C._cuda_releasePool(torch.cuda.current_device(), pool)
             try:
                 outputs = forward(*static)
                 graph.capture_end()
             except BaseException:
                 _abandon(graph, pool)
                 raise
+            finally:
+                torch._C._cuda_clearCublasWorkspaces()
         torch.cuda.current_stream(self._device).wait_stream(stream)
         return _Recording(graph, static, outputs)
+
+
+@contextlib.contextmanager
+def _allocating_from(pool: tuple[int, int]) -> Iterator[None]:
+    """
+    Let the calling thread allocate from the pool of a recording that begins afterwards.
+
+    ``torch.cuda.use_mem_pool`` would give the pool up at its end.  cuBLAS keeps a workspace per
+    handle and stream; dropped before and after, so that no two recordings share one, whose
+    replays may overlap.
+    """
+    device = torch.cuda.current_device()
+    torch._C._cuda_clearCublasWorkspaces()
+    torch._C._cuda_beginAllocateCurrentThreadToPool(device, pool)
+    try:
+        yield
+    except BaseException:
+        torch._C._cuda_endAllocateToPool(device, pool)
+        torch._C._cuda_releasePool(device, pool)
+        raise
+    torch._C._cuda_endAllocateToPool(device, pool)
 
 
 def _abandon(graph: torch.cuda.CUDAGraph, pool: tuple[int, int]) -> None:

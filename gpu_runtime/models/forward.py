@@ -77,6 +77,26 @@ class Forward:
         outputs = self.module(*(_cast(tensor, self.dtype) for tensor in inputs))
         return tuple(_cast(tensor, torch.float32) for tensor in _flatten(outputs))
 
+    def own_input(self, tensor: torch.Tensor) -> torch.Tensor:
+        """
+        Return a copy of an input in the type and the memory order that the module reads.
+
+        Parameters
+        ----------
+        tensor : torch.Tensor
+            As for a call.
+
+        Returns
+        -------
+        torch.Tensor
+            New memory: copying the next input into it converts it on the way.
+
+        """
+        dtype = self.dtype if self.dtype and tensor.is_floating_point() else tensor.dtype
+        last = tensor.dim() == 4 and any(map(_is_channels_last, self.module.parameters()))
+        order = torch.channels_last if last else torch.preserve_format
+        return tensor.to(dtype, copy=True, memory_format=order)
+
     def close(self) -> None:
         """Free the module's weights now; blocks until the device has finished with them."""
         weights = [*self.module.parameters(), *self.module.buffers()]
@@ -94,6 +114,11 @@ class Forward:
         if self.autocast is not None:
             return torch.autocast('cuda', dtype=self.autocast)
         return contextlib.nullcontext()
+
+
+def _is_channels_last(weight: torch.Tensor) -> bool:
+    last = weight.dim() == 4 and weight.is_contiguous(memory_format=torch.channels_last)
+    return last and not weight.is_contiguous()
 
 
 def _cast(tensor: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 
 from gpu_runtime.errors import ModelError
+from gpu_runtime.models.memory_order import to_channels_last
 from gpu_runtime.models.source_kind import SourceKind
 
 Precision = Literal['fp32', 'tf32', 'fp16', 'bf16']
@@ -84,7 +85,9 @@ def precision_problem(precision: str, device: torch.device) -> str:
     )
 
 
-def bring_to(module: torch.nn.Module, precision: str, kind: SourceKind) -> torch.nn.Module:
+def bring_to(
+    module: torch.nn.Module, precision: str, kind: SourceKind, *, fuse: bool = True
+) -> torch.nn.Module:
     """
     Bring a network to a precision; changes the module that is given.
 
@@ -96,6 +99,9 @@ def bring_to(module: torch.nn.Module, precision: str, kind: SourceKind) -> torch
         One of :data:`PRECISIONS`.
     kind : SourceKind
         Where it came from.
+    fuse : bool
+        Whether convolutions may take along what follows them, in an operation that no compiler
+        knows: on CUDA, in half precision.
 
     Returns
     -------
@@ -113,13 +119,16 @@ def bring_to(module: torch.nn.Module, precision: str, kind: SourceKind) -> torch
         return _convolve_in_tf32(module, kind)
     if precision == 'fp32':
         return module
-    module = module.to(dtype_of(precision))
-    # Not for exported programs: their graphs may view weights in the order of the export.  Not
-    # with grouped convolutions either: on an H200, YOLOX nano took 1.03 ms, and 1.38 ms so.
-    grouped = any(getattr(layer, 'groups', 1) > 1 for layer in module.modules())
-    if kind in (SourceKind.TORCHVISION, SourceKind.ONNX) and not grouped:
-        module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return module
+    if fuse and kind is not SourceKind.TORCHSCRIPT and _on_cuda(module):
+        # Imported here: it takes torchvision along, which takes long to load.
+        from gpu_runtime.models.fused_convolutions import fuse_convolutions
+
+        fuse_convolutions(module)
+    return to_channels_last(module.to(dtype_of(precision)), kind)
+
+
+def _on_cuda(module: torch.nn.Module) -> bool:
+    return any(parameter.is_cuda for parameter in module.parameters())
 
 
 def _convolve_in_tf32(module: torch.nn.Module, kind: SourceKind) -> torch.nn.Module:

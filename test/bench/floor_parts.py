@@ -58,10 +58,9 @@ def components(
         'normalization': 'unit',
         'precision': precision,
     }
+    network = f'model source={files.processor} precision={precision}'
     return {
-        'image_processor': [
-            (ImageProcessor, {'operations': (f'model source={files.processor}',)})
-        ],
+        'image_processor': [(ImageProcessor, {'operations': (network,)})],
         'object_detector': [
             (
                 ObjectDetector,
