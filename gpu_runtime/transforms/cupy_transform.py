@@ -149,6 +149,10 @@ def compile_options(format: ImageFormat, spec: TensorSpec) -> tuple[str, ...]:
 
     """
     encoding = ENCODINGS[format.encoding]
+    _, support = supports(spec, AffineMap.fit(spec, format.width, format.height))
+    # Chroma of a pair of rows begins at an even one.
+    single = 2 * support <= 4 - (encoding.kind is PixelKind.YUV420)
+    single &= encoding.kind not in (PixelKind.DEPTH, PixelKind.BAYER)  # which take row by row
     first, second, third = encoding.order
     colour = encoding.kind not in (PixelKind.GREY, PixelKind.DEPTH)
     macros = {
@@ -163,8 +167,33 @@ def compile_options(format: ImageFormat, spec: TensorSpec) -> tuple[str, ...]:
         'SWAP': int(spec.channels == 'bgr' and colour),
         'NHWC': int(spec.layout is Layout.NHWC),
         'HALF': int(spec.dtype == torch.float16),
+        'SINGLE': int(single),
+        'WORDS': transform_kernel.WORDS[single],
     }
     return tuple(f'-D{name}={value}' for name, value in macros.items())
+
+
+def supports(spec: TensorSpec, fitted: AffineMap) -> tuple[float, float]:
+    """
+    Return half the width of the filter's triangle.
+
+    Parameters
+    ----------
+    spec : TensorSpec
+        The tensor.
+    fitted : AffineMap
+        Where the picture lies in the tensor.
+
+    Returns
+    -------
+    tuple of float
+        Along x and y, in pixels of the picture; 1 where nothing is averaged.
+
+    """
+    if not averages(spec, fitted):
+        return 1.0, 1.0
+    (width, height), (inner_w, inner_h) = fitted.source_wh, fitted.inner_wh
+    return max(width / inner_w, 1.0), max(height / inner_h, 1.0)
 
 
 def kernel_parameters(
@@ -202,8 +231,7 @@ def kernel_parameters(
     block['inner_w'], block['inner_h'] = width, height
     ratios = format.width / width, format.height / height
     block['ratio_x'], block['ratio_y'] = ratios
-    average = averages(spec, fitted)
-    block['support_x'], block['support_y'] = (max(r, 1.0) if average else 1.0 for r in ratios)
+    block['support_x'], block['support_y'] = supports(spec, fitted)
     for output, (mean, std) in enumerate(zip(spec.mean, spec.std, strict=True)):
         block['gain'][0, output] = spec.scale / std
         block['bias'][0, output] = -mean / std

@@ -130,8 +130,8 @@ __device__ inline Column column_of(const Sums &sums) {
     return column;
 }
 
-// Where the rows of a quad lie, counted in bytes from its first; those beyond the last that the
-// window needs are the first once more, which weighs nothing there.
+// Where the rows of a quad lie, counted in bytes from its first.  Those that are not needed are
+// the first once more: they weigh nothing.
 struct Offsets { long long of[4]; };
 
 __device__ inline Offsets row_offsets(const Parameters &p, int needed, int row_shift) {
@@ -148,61 +148,49 @@ __device__ inline void read(
     for (int k = 0; k < 4; ++k) rows[k] = load<ALIGNED>(at + offsets.of[k], last);
 }
 
-template <bool ALIGNED>
-__device__ inline Column weighed(
-    const unsigned char *at, const unsigned *last, const Parameters &p, const Window &y,
-    const Quad *quads, int row_shift) {
-    Sums sums = {};
-    const Offsets offsets = row_offsets(p, min(4, p.source_h), row_shift);
-    const int count = quad_count(y);
-    for (int n = 0; n < count; ++n) {
-        const Quad weights = n < QUADS ? quads[n] : quad(y, p, n);
-        unsigned rows[4];
-        read<ALIGNED>(rows, at + (weights.start >> row_shift) * (long long)p.step, last, offsets);
-        add(sums, rows, weights);
-    }
-    return column_of(sums);
-}
-
-// Where one quad has all rows of the window: some words of each thread are on their way at once.
-template <bool ALIGNED>
-__device__ inline void weigh_quad(
-    Column *line, const unsigned char *plane, const unsigned *last, const Parameters &p,
-    int words, const Window &y, int row_shift) {
-    const Quad weights = quad(y, p, 0);
-    const Offsets offsets = row_offsets(p, y.end - weights.start, row_shift);
-    plane += (weights.start >> row_shift) * (long long)p.step;
-    for (int begin = threadIdx.x; begin < words; begin += WORDS * blockDim.x) {
-        unsigned rows[WORDS][4];
-#pragma unroll
-        for (int k = 0; k < WORDS; ++k) {
-            const int word = min(begin + k * (int)blockDim.x, words - 1);
-            read<ALIGNED>(rows[k], plane + 4 * word, last, offsets);
-        }
-#pragma unroll
-        for (int k = 0; k < WORDS; ++k) {
-            Sums sums = {};
-            add(sums, rows[k], weights);
-            const int word = begin + k * (int)blockDim.x;
-            if (word < words) line[word] = column_of(sums);
-        }
-    }
-}
-#endif
-
-// Weigh the rows under one tensor row: neighbouring threads read neighbouring words of each.
+// The rows of some words of each thread are on their way at once.
 template <bool ALIGNED>
 __device__ inline void weigh_words(
     Column *line, const unsigned char *plane, const unsigned *last, const Parameters &p,
     int words, const Window &y, const Quad *quads, int row_shift) {
-#if KIND != DEPTH && KIND != BAYER
-    if (quad_count(y) == 1)
-        return weigh_quad<ALIGNED>(line, plane, last, p, words, y, row_shift);
+    const Quad only = quad(y, p, 0);
+    const int count = SINGLE ? 1 : quad_count(y);
+    const int needed = SINGLE ? y.end - only.start : min(4, p.source_h);
+    const Offsets offsets = row_offsets(p, needed, row_shift);
+    for (int begin = threadIdx.x; begin < words; begin += WORDS * blockDim.x) {
+        Sums sums[WORDS] = {};
+        for (int n = 0; n < count; ++n) {
+            const Quad weights = SINGLE ? only : n < QUADS ? quads[n] : quad(y, p, n);
+            const unsigned char *at = plane + (weights.start >> row_shift) * (long long)p.step;
+            unsigned rows[WORDS][4];
+#pragma unroll
+            for (int k = 0; k < WORDS; ++k) {
+                const int word = min(begin + k * (int)blockDim.x, words - 1);
+                read<ALIGNED>(rows[k], at + 4 * word, last, offsets);
+            }
+#pragma unroll
+            for (int k = 0; k < WORDS; ++k) add(sums[k], rows[k], weights);
+        }
+#pragma unroll
+        for (int k = 0; k < WORDS; ++k) {
+            const int word = begin + k * (int)blockDim.x;
+            if (word < words) line[word] = column_of(sums[k]);
+        }
+    }
+}
 #endif
+
+#if KIND == DEPTH || KIND == BAYER
+template <bool ALIGNED>
+__device__ inline void weigh_words(
+    Column *line, const unsigned char *plane, const unsigned *last, const Parameters &p,
+    int words, const Window &y, const Quad *quads, int row_shift) {
     for (int word = threadIdx.x; word < words; word += blockDim.x)
         line[word] = weighed<ALIGNED>(plane + 4 * word, last, p, y, quads, row_shift);
 }
+#endif
 
+// Weigh the rows under one tensor row: neighbouring threads read neighbouring words of each.
 __device__ inline void weigh_rows(
     Column *line, const unsigned char *plane, const unsigned *last, const Parameters &p,
     int items, const Window &y, const Quad *quads, int row_shift) {

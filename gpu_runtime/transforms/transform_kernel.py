@@ -17,6 +17,9 @@ PIXELS = 2
 MOST_THREADS = 160
 """Of a block: a strip of 320 columns, half of the usual 640."""
 
+WORDS = {True: 5, False: 2}
+"""Of four bytes that a thread waits for at once, by whether no window has more than four rows."""
+
 PARAMETERS = np.dtype(
     [
         ('nbytes', np.int64),
@@ -52,6 +55,8 @@ _HEAD = r"""
 //   SWAP                 1: blue first
 //   NHWC                 1: channels last, 0: planes
 //   HALF                 1: float16, 0: float32
+//   SINGLE               1: no window has more than four rows
+//   WORDS                of four bytes that a thread waits for at once
 // No headers: the kernel compiles wherever NVRTC is, with or without a CUDA toolkit.
 #define COLOUR 0
 #define GREY 1
@@ -66,7 +71,6 @@ _HEAD = r"""
 #define SUMS (KIND == BAYER ? 4 : KIND == DEPTH ? 2 : 1)  // kept per item
 #define ITEMS (4 / ITEMSIZE)                            // per word of four bytes
 #define QUADS 64                                        // of row weights that are remembered
-#define WORDS 5                                         // of four bytes a thread waits for
 
 struct Parameters {
     long long nbytes;

@@ -74,8 +74,9 @@ def specialisations() -> Iterator[tuple[str, ...]]:
     """Yield the macro sets of all encodings, channels, layouts and types."""
     for encoding in ENCODINGS:
         format = ImageFormat(4, 4, encoding, 16)
-        for channels, layout, dtype in product(channel_choices(encoding), Layout, DTYPES):
-            yield compile_options(format, spec_of(channels, layout, dtype))
+        choices = product(channel_choices(encoding), Layout, DTYPES, ((4, 4), (1, 1)))
+        for channels, layout, dtype, wh in choices:  # windows of two and of eight rows
+            yield compile_options(format, spec_of(channels, layout, dtype, wh))
 
 
 def test_the_kernel_compiles_without_a_gpu() -> None:
