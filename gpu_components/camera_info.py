@@ -12,7 +12,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo
 
 from gpu_components.messages import header_message
-from gpu_components.messages import NANOSECONDS
+from gpu_components.serialized import NANOSECONDS
 from gpu_runtime.camera_model import CameraModel
 
 if TYPE_CHECKING:

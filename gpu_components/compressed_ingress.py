@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sensor_msgs.msg import CompressedImage
 
 from gpu_components.ingress_need import merged_qos
-from gpu_components.messages import NANOSECONDS
+from gpu_components.serialized import NANOSECONDS
 from gpu_components.topic_ingress import TopicIngress
 from gpu_runtime.header import Header
 from gpu_runtime.overflow import Overflow

@@ -20,10 +20,10 @@ import time
 from typing import Any
 from typing import TYPE_CHECKING
 
-from sensor_msgs.msg import Image
-
 from gpu_components.messages import image_message
 from gpu_components.output import Result
+from gpu_components.raw_sender import RawSender
+from gpu_components.serialized import Serialized
 from gpu_runtime.event import Event
 from gpu_runtime.frame import Frame
 
@@ -87,6 +87,7 @@ class Egress:
         self._metrics = metrics
         self._log = log
         self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
+        self._sender = RawSender()
         self._places = threading.BoundedSemaphore(IN_FLIGHT)
         self._thread = threading.Thread(target=self._run, name=f'egress {name}', daemon=True)
 
@@ -163,7 +164,11 @@ class Egress:
         pending.done.wait_host()
         self._metrics.observe('device', pending.done.seconds_since(pending.started))
         for frame, publisher, build, download in pending.downloads:
-            publisher.publish(build(frame.header, *download.arrays))
+            message = build(frame.header, *download.arrays)
+            if isinstance(message, Serialized):
+                self._sender.send(publisher, message)
+            else:
+                publisher.publish(message)
         for frame in pending.frames:
             self._metrics.processed(frame.header.stamp_ns)
             self._metrics.observe('latency', time.monotonic() - frame.received_s)
@@ -174,7 +179,7 @@ def _to_ros(result: Result | Frame, stream: Stream) -> tuple[Any, Callable[..., 
     if isinstance(result, Result):
         return result.tensors, result.build
 
-    def build(_header: Any, data: Any) -> Image:
+    def build(_header: Any, data: Any) -> Serialized:
         return image_message(result.header, result.format, data)
 
     return (result.use(stream),), build

@@ -14,15 +14,15 @@ from sensor_msgs.msg import Image
 from vision_msgs.msg import Classification
 from vision_msgs.msg import Detection2DArray
 
-from gpu_components.classification_messages import classification_message
-from gpu_components.classification_messages import classified_message
-from gpu_components.classification_messages import draw_lines
 from gpu_components.component import Component
+from gpu_components.detection_messages import classification_message
+from gpu_components.detection_messages import detections_message
 from gpu_components.messages import image_message
 from gpu_components.network_parameters import NetworkParameters
 from gpu_components.output import Output
 from gpu_components.output import Result
 from gpu_components.overlay import draw_detections
+from gpu_components.overlay import draw_lines
 from gpu_components.parameters import parameter
 from gpu_runtime.classification import Classifier
 from gpu_runtime.classification import pack_regions
@@ -34,8 +34,9 @@ from gpu_runtime.drawable import drawable_pixels
 from gpu_runtime.errors import SpecMismatchError
 
 if TYPE_CHECKING:
-    from gpu_components.classification_messages import Named
+    from gpu_components.detection_messages import Named
     from gpu_components.output import Results
+    from gpu_components.serialized import Serialized
     from gpu_runtime.frame import Frame
     from gpu_runtime.header import Header
     from gpu_runtime.stream import Stream
@@ -173,16 +174,16 @@ class ImageClassifier(Component[ImageClassifierParameters, Classifier]):
         top = self.prepared.top(prepared, self.params.top_k)[0]
         named = self._namer()
 
-        def message(header: Header, rows: Any) -> Classification:
+        def message(header: Header, rows: Any) -> Serialized:
             return classification_message(header, named(rows[:, 0], rows[:, 1]))
 
         results = {'classification': Result((top,), message)}
         if self.wants('optimized_output'):
             pixels, layout = drawable_pixels(frame, stream)
 
-            def annotated(header: Header, rows: Any, data: Any) -> Image:
-                lines = named(rows[:, 0], rows[:, 1])
-                return image_message(header, layout, draw_lines(data, layout, lines))
+            def annotated(header: Header, rows: Any, data: Any) -> Serialized:
+                draw_lines(data, layout, named(rows[:, 0], rows[:, 1]))
+                return image_message(header, layout, data)
 
             results['optimized_output'] = Result((top, pixels), annotated)
         return results
@@ -199,21 +200,21 @@ class ImageClassifier(Component[ImageClassifierParameters, Classifier]):
         table = pack_regions(found, self.prepared.top(crops, params.top_k))
         named = self._namer()
 
-        def message(header: Header, rows: Any) -> Detection2DArray:
+        def message(header: Header, rows: Any) -> Serialized:
             boxes, ids, scores = unpack_regions(rows)
-            classes = [named(*pair) for pair in zip(ids, scores, strict=True)]
-            return classified_message(header, boxes, classes)
+            classes = map(named, ids, scores)
+            return detections_message(header, boxes, classes)
 
         results = {'classified_detections': Result((table,), message)}
         if self.wants('optimized_output'):
             pixels, layout = drawable_pixels(frame, stream)
 
-            def annotated(header: Header, rows: Any, data: Any) -> Image:
+            def annotated(header: Header, rows: Any, data: Any) -> Serialized:
                 boxes, ids, scores = unpack_regions(rows)
                 best = [named(*pair)[:1] or [('', 0.0)] for pair in zip(ids, scores, strict=True)]
                 names, sure = [row[0][0] for row in best], np.array([row[0][1] for row in best])
-                drawn = draw_detections(data, layout, boxes, sure, names)
-                return image_message(header, layout, drawn)
+                draw_detections(data, layout, boxes, sure, names)
+                return image_message(header, layout, data)
 
             results['optimized_output'] = Result((table, pixels), annotated)
         return results

@@ -16,7 +16,7 @@ from vision_msgs.msg import Detection2DArray
 
 from gpu_components.camera_topics import check_cameras
 from gpu_components.component import Component
-from gpu_components.messages import detections_message
+from gpu_components.detection_messages import detections_message
 from gpu_components.messages import image_message
 from gpu_components.object_detector_parameters import ObjectDetectorParameters
 from gpu_components.output import Output
@@ -33,6 +33,7 @@ from gpu_runtime.header import Header
 
 if TYPE_CHECKING:
     from gpu_components.output import Results
+    from gpu_components.serialized import Serialized
     from gpu_runtime.detection import LabelMap
     from gpu_runtime.frame import Frame
     from gpu_runtime.image_format import ImageFormat
@@ -194,23 +195,25 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
         mask = torch.tensor([i in wanted for i in range(len(labels))])
         return mask.to(self.context.device)
 
-    def _builder(self) -> Callable[..., Detection2DArray]:
+    def _builder(self) -> Callable[..., Serialized]:
         """Return the builder of the message, with the labels and format of this frame."""
         name = str if self.params.class_id_format == 'index' else self.prepared.labels.name
 
-        def build(header: Header, rows: Any) -> Detection2DArray:
+        def build(header: Header, rows: Any) -> Serialized:
             boxes, scores, class_ids = Detections.unpack(rows)
-            return detections_message(header, boxes, scores, map(name, class_ids.tolist()))
+            named = zip(map(name, class_ids.tolist()), scores.tolist(), strict=True)
+            return detections_message(header, boxes, ([best] for best in named))
 
         return build
 
 
-def _overlay(layout: ImageFormat, labels: LabelMap) -> Callable[..., Image]:
+def _overlay(layout: ImageFormat, labels: LabelMap) -> Callable[..., Serialized]:
     """Return the builder of the annotated picture."""
 
-    def build(header: Header, rows: Any, data: Any) -> Image:
+    def build(header: Header, rows: Any, data: Any) -> Serialized:
         boxes, scores, class_ids = Detections.unpack(rows)
         names = [labels.name(i) for i in class_ids.tolist()]
-        return image_message(header, layout, draw_detections(data, layout, boxes, scores, names))
+        draw_detections(data, layout, boxes, scores, names)
+        return image_message(header, layout, data)
 
     return build

@@ -50,8 +50,9 @@ class Result:
     tensors : tuple of torch.Tensor
         Copied to the host without waiting; one small tensor is best.
     build : callable
-        ``build(header, *arrays)`` returns the message; runs on the egress thread, where the
-        arrays are valid for the length of the call only.
+        ``build(header, *arrays)`` returns the message, best a :class:`Serialized`; runs on the
+        egress thread.  The arrays are its own to write to, and valid until the message is
+        published.
     bus : object, optional
         Handed by reference to the components that read an output with ``bus=True``.
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes and names drawn onto a picture, on the egress thread."""
+"""Boxes and names drawn onto a picture where it lies, on the egress thread."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import zlib
 
 import cv2
-import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
+    from gpu_components.detection_messages import Named
     from gpu_runtime.image_format import ImageFormat
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -27,14 +28,14 @@ def draw_detections(
     boxes: NDArray[np.float32],
     scores: NDArray[np.float32],
     names: Sequence[str],
-) -> NDArray[np.uint8]:
+) -> None:
     """
-    Return a copy of a picture with boxes and names on it.
+    Draw boxes and names.
 
     Parameters
     ----------
     data : numpy.ndarray
-        uint8 (format.nbytes,).
+        uint8 (format.nbytes,), drawn on.
     format : ImageFormat
         How to read it: 8-bit colour or grey.
     boxes : numpy.ndarray
@@ -44,20 +45,49 @@ def draw_detections(
     names : sequence of str
         N class names.
 
-    Returns
-    -------
-    numpy.ndarray
-        uint8 (format.nbytes,) in the same encoding and step, owned by the caller.
+    """
+    canvas, scale, thickness = _canvas(data, format)
+    for box, score, name in zip(boxes.tolist(), scores.tolist(), names, strict=True):
+        left, top, right, bottom = map(round, box)
+        colour, text = _colour(name), f'{name} {score:.2f}'
+        cv2.rectangle(canvas, (left, top), (right, bottom), colour, thickness)
+        (width, height), base = cv2.getTextSize(text, FONT, scale, thickness)
+        line = max(top, height + base)
+        corners = (left, line - height - base), (left + width, line)
+        cv2.rectangle(canvas, *corners, colour, cv2.FILLED)
+        _write(canvas, text, (left, line - base), scale, thickness)
+
+
+def draw_lines(data: NDArray[np.uint8], format: ImageFormat, classes: Named) -> None:
+    """
+    Write classes and scores into the upper left corner.
+
+    Parameters
+    ----------
+    data : numpy.ndarray
+        uint8 (format.nbytes,), drawn on.
+    format : ImageFormat
+        How to read it: 8-bit colour or grey.
+    classes : list of tuple
+        Class and score, one line each.
 
     """
-    copy = data[: format.nbytes].reshape(format.height, format.step).copy()
-    pixels = copy[:, : format.row_nbytes].reshape(format.height, format.width, format.channels)
-    canvas: Any = np.ascontiguousarray(pixels)
+    canvas, scale, thickness = _canvas(data, format)
+    bottom = 0
+    for name, score in classes:
+        text = f'{name} {score:.2f}'
+        (width, height), base = cv2.getTextSize(text, FONT, scale, thickness)
+        top, bottom = bottom, bottom + height + 2 * base
+        cv2.rectangle(canvas, (0, top), (width, bottom), (255,) * 4, cv2.FILLED)
+        _write(canvas, text, (0, bottom - base), scale, thickness)
+
+
+def _canvas(data: NDArray[np.uint8], format: ImageFormat) -> tuple[Any, float, int]:
+    """Return the pixels (height, width, channels) in place, scale and thickness of the text."""
+    rows = data[: format.nbytes].reshape(format.height, format.step)[:, : format.row_nbytes]
     scale = max(0.4, min(format.width, format.height) / 900)
-    for box, score, name in zip(boxes, scores, names, strict=True):
-        _draw(canvas, [round(float(v)) for v in box], f'{name} {score:.2f}', _colour(name), scale)
-    copy[:, : format.row_nbytes] = canvas.reshape(format.height, format.row_nbytes)
-    return copy.reshape(-1)
+    shape = (format.height, format.width, format.channels)
+    return rows.reshape(shape), scale, max(1, round(2 * scale))
 
 
 def _colour(name: str) -> tuple[int, int, int, int]:
@@ -67,15 +97,5 @@ def _colour(name: str) -> tuple[int, int, int, int]:
     return red, green, blue, 255
 
 
-def _draw(
-    canvas: Any, box: list[int], text: str, colour: tuple[int, int, int, int], scale: float
-) -> None:
-    left, top, right, bottom = box
-    thickness = max(1, round(2 * scale))
-    cv2.rectangle(canvas, (left, top), (right, bottom), colour, thickness)
-    (width, height), base = cv2.getTextSize(text, FONT, scale, thickness)
-    line = max(top, height + base)
-    cv2.rectangle(canvas, (left, line - height - base), (left + width, line), colour, cv2.FILLED)
-    cv2.putText(
-        canvas, text, (left, line - base), FONT, scale, (0, 0, 0, 255), thickness, cv2.LINE_AA
-    )
+def _write(canvas: Any, text: str, at: tuple[int, int], scale: float, thickness: int) -> None:
+    cv2.putText(canvas, text, at, FONT, scale, (0, 0, 0, 255), thickness, cv2.LINE_AA)

@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 import importlib
+from typing import Any
 
+import numpy as np
 import torch
 
 from gpu_runtime.errors import CudaError
@@ -44,6 +47,7 @@ class CupyKernel:
         self._device = device
         self._name = name
         self._kernel = self._cupy.RawKernel(source, name, options=('--std=c++17', *options))
+        self._streams: dict[int, Any] = {}
 
     def launch(
         self,
@@ -66,7 +70,8 @@ class CupyKernel:
             Threads per axis of a block.
         arguments : tuple
             Python ints (64 bits: addresses and sizes) and numpy values, passed as they are.  The
-            caller keeps the memory behind an address alive, in stream order.
+            caller keeps the memory behind an address alive, in stream order.  A struct is best
+            viewed as plain bytes: CuPy asks numpy to describe every field, at each launch.
         shared_nbytes : int
             Dynamic shared memory of a block.
 
@@ -76,11 +81,13 @@ class CupyKernel:
             If the kernel does not compile or cannot be launched.
 
         """
-        cuda = self._cupy.cuda
-        stream = torch.cuda.current_stream(self._device)
+        cuda, index = self._cupy.cuda, self._device.index
+        here = torch.cuda.current_device() == index
+        # CuPy tries all kinds of scalars on an int before it makes this of it.
+        values = [np.int64(value) if type(value) is int else value for value in arguments]
         try:
-            with cuda.Device(self._device.index), cuda.Stream.from_external(stream):
-                self._kernel(grid, block, arguments, shared_mem=shared_nbytes)
+            with nullcontext() if here else torch.cuda.device(index):
+                self._kernel.kernel(grid, block, values, shared_nbytes, self._current_stream())
         except cuda.compiler.CompileException as error:
             raise CudaError(
                 f'kernel {self._name} does not compile for {self._device}: {error}; expected a '
@@ -92,3 +99,13 @@ class CupyKernel:
                 f'{block}: {error}',
                 sticky=error.status in _STICKY,
             ) from error
+
+    def _current_stream(self) -> Any:
+        """Return torch's current stream as CuPy's, which is made once."""
+        # As inductor's code asks: the public way makes an object each time.
+        address = torch._C._cuda_getCurrentRawStream(self._device.index)
+        stream = self._streams.get(address)
+        if stream is None:
+            external = torch.cuda.current_stream(self._device)
+            stream = self._streams[address] = self._cupy.cuda.Stream.from_external(external)
+        return stream

@@ -28,6 +28,8 @@ from gpu_runtime.transforms.prepared_tensor import PreparedTensor
 # Distinct pairs of picture format and spec kept ready; a robot has a handful of cameras.
 _REMEMBERED = 64
 
+_BLOCK = np.dtype((np.void, transform_kernel.PARAMETERS.itemsize))
+
 
 @dataclass(frozen=True)
 class _Launch:
@@ -125,7 +127,7 @@ class CupyTransform:
             kernel=self._kernel(compile_options(format, spec)),
             grid=grid,
             block=block,
-            parameters=kernel_parameters(format, spec, fitted, columns, rows),
+            parameters=kernel_parameters(format, spec, fitted, columns, rows).view(_BLOCK),
             map=fitted,
             shape=shape,
         )

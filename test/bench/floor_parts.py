@@ -12,8 +12,11 @@ from typing import Any
 
 from naive_nodes import WORK
 import numpy as np
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import Image
 import torch
+from vision_msgs.msg import Classification
+from vision_msgs.msg import Detection2DArray
 
 from gpu_components.bench.networks import NetworkFiles
 from gpu_components.bench.picture import picture
@@ -25,6 +28,7 @@ from gpu_components.messages import image_message
 from gpu_components.object_detector import ObjectDetector
 from gpu_components.output import Result
 from gpu_components.semantic_segmenter import SemanticSegmenter
+from gpu_components.serialized import Serialized
 from gpu_runtime.card_memory import read_card
 from gpu_runtime.errors import CudaError
 from gpu_runtime.gpu_context import GpuContext
@@ -145,9 +149,9 @@ def collect(header: Header, enqueued: list[tuple[str, Any, Any]]) -> dict[str, A
     for topic, build, download in enqueued:
         download.wait()
         messages[topic] = build(header, *download.arrays)
-        if isinstance(messages[topic], Image):
-            # In the container the message is serialized here, while the slab is still leased.
-            messages[topic]._data = messages[topic]._data.tobytes()
+        if isinstance(messages[topic], Serialized):
+            # In the container it is put together here, while the slab is still leased.
+            messages[topic] = bytes(messages[topic])
         download.release()
     return messages
 
@@ -205,10 +209,16 @@ def naive_stages(files: NetworkFiles, width: int, height: int, device: torch.dev
 # -- what the outputs are compared by ------------------------------------------------------------
 
 
+TYPES = {'object_detections': Detection2DArray, 'classification': Classification}
+"""Of the outputs that are no pictures."""
+
+
 def summary(messages: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
     """Return arrays of what a stage or a node answered, by output, colours as RGB."""
     arrays: dict[str, np.ndarray[Any, Any]] = {}
     for topic, message in messages.items():
+        if isinstance(message, bytes):
+            message = deserialize_message(message, TYPES.get(topic, Image))
         if topic == 'scores':
             arrays['class_scores'] = np.asarray(message)
         elif topic == 'object_detections':

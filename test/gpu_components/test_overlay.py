@@ -1,6 +1,6 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is drawn onto a picture is on a copy, where the box is, and nowhere else."""
+"""What is drawn onto a picture is where the box or the corner is, and nowhere else."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gpu_components.overlay import draw_detections
+from gpu_components.overlay import draw_lines
 from gpu_runtime.errors import GpuPerceptionError
 from gpu_runtime.image_format import ImageFormat
 
@@ -18,17 +19,24 @@ BOX = np.array([[60, 80, 140, 120]], np.float32)
 SCORE = np.array([0.5], np.float32)
 
 
-def drawn(layout: ImageFormat, boxes: Any, names: list[str]) -> tuple[Any, Any]:
-    """Return a grey picture and what it became, both (height, width, channels)."""
-    data = np.full(layout.nbytes, 100, np.uint8)
-    scores = np.full(len(names), 0.5, np.float32)
-    result = draw_detections(data, layout, boxes, scores, names)
-    assert (data == 100).all()
-    assert (result.shape, result.dtype) == ((layout.nbytes,), np.uint8)
-    rows = result.reshape(layout.height, layout.step)
+def drawn(layout: ImageFormat, boxes: Any, names: list[str]) -> Any:
+    """Return what a grey picture became, (height, width, channels)."""
+    data = grey(layout)
+    draw_detections(data, layout, boxes, np.full(len(names), 0.5, np.float32), names)
+    return pixels_of(data, layout)
+
+
+def grey(layout: ImageFormat) -> Any:
+    """Return the bytes of a grey picture, and some behind them."""
+    return np.full(layout.nbytes + 7, 100, np.uint8)
+
+
+def pixels_of(data: Any, layout: ImageFormat) -> Any:
+    """Return the pixels of what was a grey picture, whose other bytes are as they were."""
+    rows = data[: layout.nbytes].reshape(layout.height, layout.step)
     assert (rows[:, layout.row_nbytes :] == 100).all()
-    pixels = rows[:, : layout.row_nbytes].reshape(layout.height, layout.width, -1)
-    return data, pixels
+    assert (data[layout.nbytes :] == 100).all()
+    return rows[:, : layout.row_nbytes].reshape(layout.height, layout.width, -1)
 
 
 @pytest.mark.parametrize('encoding', list(CHANNELS))
@@ -36,7 +44,7 @@ def drawn(layout: ImageFormat, boxes: Any, names: list[str]) -> tuple[Any, Any]:
 def test_a_box_is_drawn_in_every_encoding(encoding: str, padding: int) -> None:
     """Its corners change; the padding of the rows and what is far away do not."""
     layout = ImageFormat(200, 160, encoding, 200 * CHANNELS[encoding] + padding)
-    _, pixels = drawn(layout, BOX, ['dog'])
+    pixels = drawn(layout, BOX, ['dog'])
     for row, column in ((80, 60), (80, 140), (120, 60), (120, 140)):
         assert (pixels[row, column] != 100).any()
     changed = (pixels != 100).any(axis=2)
@@ -48,9 +56,9 @@ def test_a_box_is_drawn_in_every_encoding(encoding: str, padding: int) -> None:
 def test_a_name_has_one_colour() -> None:
     """Whatever else is in the picture; others have others."""
     layout = ImageFormat(200, 160, 'rgb8', 600)
-    _, dog = drawn(layout, BOX, ['dog'])
+    dog = drawn(layout, BOX, ['dog'])
     two = np.concatenate((np.array([[5, 140, 20, 150]], np.float32), BOX))
-    _, both = drawn(layout, two, ['cat', 'dog'])
+    both = drawn(layout, two, ['cat', 'dog'])
     assert (dog[120, 140] == both[120, 140]).all()
     assert (both[150, 20] != both[120, 140]).any()
 
@@ -59,14 +67,14 @@ def test_boxes_may_reach_beyond_the_picture() -> None:
     """They are cut off at its edge."""
     layout = ImageFormat(50, 40, 'bgr8', 150)
     boxes = np.array([[-500, -500, 500, 500], [-10, 5, 20, 20], [45, 35, 90, 90]], np.float32)
-    _, pixels = drawn(layout, boxes, ['a', 'b', 'c'])
+    pixels = drawn(layout, boxes, ['a', 'b', 'c'])
     assert (pixels != 100).any()
 
 
 def test_nothing_found_draws_nothing() -> None:
-    """The copy equals the picture."""
+    """The picture stays as it is."""
     layout = ImageFormat(50, 40, 'bgr8', 160)
-    _, pixels = drawn(layout, np.zeros((0, 4), np.float32), [])
+    pixels = drawn(layout, np.zeros((0, 4), np.float32), [])
     assert (pixels == 100).all()
 
 
@@ -75,3 +83,27 @@ def test_arrays_of_different_lengths_are_refused() -> None:
     layout = ImageFormat(50, 40, 'bgr8', 150)
     with pytest.raises((ValueError, GpuPerceptionError)):
         draw_detections(np.zeros(6000, np.uint8), layout, BOX, SCORE, ['a', 'b'])
+
+
+@pytest.mark.parametrize('encoding', list(CHANNELS))
+@pytest.mark.parametrize('padding', [0, 5])
+def test_lines_are_in_the_upper_left_corner(encoding: str, padding: int) -> None:
+    """Black on white, one below the other; the rest of the picture does not change."""
+    layout = ImageFormat(200, 160, encoding, 200 * CHANNELS[encoding] + padding)
+    one, two = grey(layout), grey(layout)
+    draw_lines(one, layout, [('cat', 0.5)])
+    draw_lines(two, layout, [('cat', 0.5), ('dog', 0.25)])
+    changed, more = ((pixels_of(d, layout) != 100).any(axis=2) for d in (one, two))
+    lowest = int(changed.any(axis=1).nonzero()[0].max())
+    assert changed[:lowest, 0].all()
+    assert not changed[:, 150:].any()
+    assert (pixels_of(two, layout)[:lowest] == pixels_of(one, layout)[:lowest]).all()
+    assert lowest < int(more.any(axis=1).nonzero()[0].max()) < 60
+
+
+def test_no_class_writes_nothing() -> None:
+    """The picture stays as it is."""
+    layout = ImageFormat(50, 40, 'bgr8', 160)
+    data = grey(layout)
+    draw_lines(data, layout, [])
+    assert (pixels_of(data, layout) == 100).all()

@@ -1,0 +1,96 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Publishes serialized messages without the interpreter lock.
+
+``Publisher.publish`` of rclpy holds the lock while the middleware copies a picture twice and tells
+the readers; ``rcl``, which it calls, needs no Python.  Pieces are put together in memory that is
+kept, by numpy, which lets go of the lock as well.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rclpy.impl.implementation_singleton import rclpy_implementation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gpu_components.serialized import Serialized
+
+
+class _SerializedMessage(ctypes.Structure):
+    """``rcl_serialized_message_t``, of which rcl reads buffer and length only."""
+
+    _fields_ = (
+        ('buffer', ctypes.c_void_p),
+        ('length', ctypes.c_size_t),
+        ('capacity', ctypes.c_size_t),
+        ('allocator', ctypes.c_void_p * 5),
+    )
+
+
+class _ErrorText(ctypes.Structure):
+    """``rcutils_error_string_t``."""
+
+    _fields_ = (('text', ctypes.c_char * 1024),)
+
+
+# The library that rclpy runs on: its dependencies are searched too, wherever they are installed.
+_RCL = ctypes.CDLL(rclpy_implementation.__file__)
+_RCL.rcl_publish_serialized_message.argtypes = (
+    ctypes.c_void_p,
+    ctypes.POINTER(_SerializedMessage),
+    ctypes.c_void_p,
+)
+_RCL.rcutils_get_error_string.restype = _ErrorText
+
+
+class RawSender:
+    """Publishes serialized messages; of one thread."""
+
+    def __init__(self) -> None:
+        self._scratch: NDArray[np.uint8] = np.empty(0, np.uint8)
+
+    def send(self, publisher: Any, message: Serialized) -> None:
+        """
+        Publish a message.
+
+        Parameters
+        ----------
+        publisher : rclpy.publisher.Publisher
+            Of the message's type: nobody checks.
+        message : Serialized
+            Copied before the call returns.  Blocks as ``publish`` does.
+
+        Raises
+        ------
+        RuntimeError
+            If the middleware refuses it.
+
+        """
+        data = self._in_one_piece(message)
+        raw = _SerializedMessage(data.ctypes.data, data.nbytes, data.nbytes)
+        with publisher.handle:
+            status = _RCL.rcl_publish_serialized_message(publisher.handle.pointer, raw, None)
+        if status != 0:
+            text = _RCL.rcutils_get_error_string().text.decode(errors='replace')
+            _RCL.rcutils_reset_error()
+            raise RuntimeError(f'{publisher.topic_name} was not published: {text}')
+
+    def _in_one_piece(self, message: Serialized) -> NDArray[np.uint8]:
+        parts = [np.frombuffer(part, np.uint8) for part in message.parts]
+        if len(parts) == 1:
+            return parts[0]
+        nbytes = sum(part.nbytes for part in parts)
+        if nbytes > self._scratch.nbytes:
+            self._scratch = np.empty(nbytes, np.uint8)
+        at = 0
+        for part in parts:
+            np.copyto(self._scratch[at : at + part.nbytes], part)
+            at += part.nbytes
+        return self._scratch[:nbytes]
