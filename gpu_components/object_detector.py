@@ -11,7 +11,6 @@ from typing import Any
 from typing import TYPE_CHECKING
 
 from sensor_msgs.msg import Image
-import torch
 from vision_msgs.msg import Detection2DArray
 
 from gpu_components.camera_topics import check_cameras
@@ -24,14 +23,18 @@ from gpu_components.output import Result
 from gpu_components.overlay import draw_detections
 from gpu_components.parameters import StringList
 from gpu_components.resources import resolve_path
+from gpu_runtime.detection import Decoder
 from gpu_runtime.detection import DetectedFrame
 from gpu_runtime.detection import DetectionLimits
 from gpu_runtime.detection import Detections
 from gpu_runtime.detection import Detector
+from gpu_runtime.detection import LimitsBlock
 from gpu_runtime.drawable import drawable_pixels
 from gpu_runtime.header import Header
 
 if TYPE_CHECKING:
+    import torch
+
     from gpu_components.output import Results
     from gpu_components.serialized import Serialized
     from gpu_runtime.detection import LabelMap
@@ -116,11 +119,16 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
             Closed by the framework.
 
         """
-        preset = params.make_preset()
-        model = params.load(self.context, preset)
-        detector = Detector(model, preset, preset.spec(params.precision), params.label_map(preset))
+        device, preset = self.context.device, params.make_preset()
+        labels = params.label_map(preset)
+        block = LimitsBlock(
+            device, self.context.pinned, pictures=params.max_batch, classes=len(labels)
+        )
+        decoder = Decoder(preset, block)
+        model = params.load(self.context, decoder)
+        detector = Detector(model, decoder, preset.spec(params.precision), labels)
         try:
-            detector.warm_up(self.context.device, params.precision, params.max_batch)
+            detector.warm_up(device, params.precision)
         except Exception:
             detector.close()
             raise
@@ -128,7 +136,7 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
 
     def compute(self, frame: Frame, stream: Stream) -> Results:
         """
-        Enqueue one picture: prepare, network, decode.
+        Enqueue one picture: prepare it, then network and decoder together.
 
         Parameters
         ----------
@@ -144,8 +152,8 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
 
         """
         detector = self.prepared
-        detections = detector(frame.tensor(detector.spec, stream), self._limits())
-        return self._results(frame, detections, stream)
+        found = detector(frame.tensor(detector.spec, stream), self._limits())
+        return self._results(frame, found, stream)
 
     def compute_batch(self, frames: Sequence[Frame], stream: Stream) -> list[Results]:
         """
@@ -168,9 +176,8 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
         found = self.prepared.batch(prepared, self._limits())
         return [self._results(*each, stream) for each in zip(frames, found, strict=True)]
 
-    def _results(self, frame: Frame, detections: Detections, stream: Stream) -> Results:
-        found = detections.packed()
-        item = DetectedFrame(frame, detections, stream.record())
+    def _results(self, frame: Frame, found: torch.Tensor, stream: Stream) -> Results:
+        item = DetectedFrame(frame, found, stream.record())
         results = {'object_detections': Result((found,), self._builder(), item)}
         if self.params.publish_overlay and self.wants('detections_overlay'):
             pixels, layout = drawable_pixels(frame, stream)
@@ -183,17 +190,13 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
             confidence_threshold=self.params.confidence_threshold,
             iou_threshold=self.params.iou_threshold,
             max_detections=self.params.max_detections,
-            class_mask=self._class_mask(self.params.class_filter, self.prepared.labels),
+            classes=self._classes(self.params.class_filter, self.prepared.labels),
         )
 
     @lru_cache(maxsize=1)  # noqa: B019
-    def _class_mask(self, names: StringList, labels: LabelMap) -> torch.Tensor | None:
-        """Return the filter on the device; uploaded once per change of it."""
-        if not names:
-            return None
-        wanted = set(labels.ids(names))
-        mask = torch.tensor([i in wanted for i in range(len(labels))])
-        return mask.to(self.context.device)
+    def _classes(self, names: StringList, labels: LabelMap) -> frozenset[int] | None:
+        """Return the class ids of the filter, looked up once per change of it."""
+        return frozenset(labels.ids(names)) if names else None
 
     def _builder(self) -> Callable[..., Serialized]:
         """Return the builder of the message, with the labels and format of this frame."""

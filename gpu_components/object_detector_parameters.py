@@ -15,6 +15,7 @@ from gpu_components.resources import resolve_path
 from gpu_runtime.detection import load_labels
 from gpu_runtime.detection import preset_names
 from gpu_runtime.detection import resolve_preset
+from gpu_runtime.detection.limits_block import CAPACITY
 from gpu_runtime.models import BACKENDS
 from gpu_runtime.models import load_model
 from gpu_runtime.models import ModelSource
@@ -24,6 +25,7 @@ from gpu_runtime.models.factory import Backend
 from gpu_runtime.models.precision import Precision
 
 if TYPE_CHECKING:
+    from gpu_runtime.detection import Decoder
     from gpu_runtime.detection import DetectionPreset
     from gpu_runtime.detection import LabelMap
     from gpu_runtime.gpu_context import GpuContext
@@ -72,7 +74,7 @@ class ObjectDetectorParameters(ComponentParameters):
         0.5, 'Overlap above which the weaker of two boxes of a class goes.', ge=0.0, le=1.0
     )
     class_filter: StringList = parameter((), 'Class names to report; empty for all.')
-    max_detections: int = parameter(100, 'Most boxes per picture.', ge=1, le=1000)
+    max_detections: int = parameter(100, 'Most boxes per picture.', ge=1, le=CAPACITY)
     class_id_format: str = parameter(
         'name', 'What class_id holds in the messages.', choices=('name', 'index')
     )
@@ -150,7 +152,7 @@ class ObjectDetectorParameters(ComponentParameters):
             return load_labels(resolve_path(self.labels))
         return load_labels(self.labels)
 
-    def load(self, context: GpuContext, preset: DetectionPreset) -> Model:
+    def load(self, context: GpuContext, decoder: Decoder) -> Model:
         """
         Load the network; blocks.
 
@@ -158,8 +160,8 @@ class ObjectDetectorParameters(ComponentParameters):
         ----------
         context : GpuContext
             Where it runs.
-        preset : DetectionPreset
-            Says whether its shapes are fixed.
+        decoder : Decoder
+            Reads its outputs, and knows whether its shapes are fixed.
 
         Returns
         -------
@@ -181,5 +183,6 @@ class ObjectDetectorParameters(ComponentParameters):
             allow_unsafe_models=context.allow_unsafe_models,
             capture_lock=context.capture_lock,
             engines=context.engines,
-            fixed_shape=preset.fixed_shape,
+            fixed_shape=decoder.preset.fixed_shape,
+            finish=decoder,
         )

@@ -82,30 +82,37 @@ class AffineMap:
         width, height = self.source_wh
         return round(width * self.scale_x), round(height * self.scale_y)
 
-    def boxes_to_source(self, xyxy: torch.Tensor) -> torch.Tensor:
-        """
-        Map boxes from tensor pixels to source pixels, clipped to the picture.
-
-        Parameters
-        ----------
-        xyxy : torch.Tensor
-            Shape (N, 4), left, top, right, bottom in tensor pixels, on any device.
-
-        Returns
-        -------
-        torch.Tensor
-            Shape (N, 4), the same order, in pixels of the source, x right, y down.  Enqueued on
-            the current stream; does not block.
-
-        """
-        width, height = self.source_wh
-        x = ((xyxy[:, 0::2] - self.offset_x) / self.scale_x).clamp(0, width)
-        y = ((xyxy[:, 1::2] - self.offset_y) / self.scale_y).clamp(0, height)
-        return _interleave(x, y)
+    @property
+    def numbers(self) -> tuple[tuple[float, float, float, float], ...]:
+        """Offsets, scales, least and most for x, y, x, y: what :func:`boxes_to_source` reads."""
+        width, height = (float(side) for side in self.source_wh)
+        return (
+            (self.offset_x, self.offset_y) * 2,
+            (self.scale_x, self.scale_y) * 2,
+            (0.0, 0.0, 0.0, 0.0),
+            (width, height) * 2,
+        )
 
 
-def _interleave(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Join (N, 2) columns of x and of y into (N, 4) x, y, x, y."""
+def boxes_to_source(xyxy: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    """
+    Map boxes from tensor pixels to source pixels, clipped to the picture.
+
+    Parameters
+    ----------
+    xyxy : torch.Tensor
+        Shape (N, 4), left, top, right, bottom in tensor pixels, on any device.
+    numbers : torch.Tensor
+        float32 (4, 4) on the same device, :attr:`AffineMap.numbers` of the picture.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (N, 4), the same order, in pixels of the source, x right, y down.  Enqueued on the
+        current stream; does not block.
+
+    """
     import torch
 
-    return torch.stack((x[:, 0], y[:, 0], x[:, 1], y[:, 1]), dim=1)
+    offset, scale, least, most = numbers.unbind()
+    return torch.clamp((xyxy - offset) / scale, least, most)

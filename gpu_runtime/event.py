@@ -30,6 +30,28 @@ class Event:
         self._event = event
         self._host_s = time.perf_counter()
 
+    @classmethod
+    def recorded(cls, device: torch.device) -> Event:
+        """
+        Return an event after all work enqueued so far on the calling thread's current stream.
+
+        Parameters
+        ----------
+        device : torch.device
+            Whose stream.  Does not block.
+
+        Returns
+        -------
+        Event
+            Owned by the caller.
+
+        """
+        if device.type != 'cuda':
+            return cls()
+        event = torch.cuda.Event(blocking=True)
+        event.record(torch.cuda.current_stream(device))
+        return cls(event)
+
     @property
     def raw(self) -> torch.cuda.Event | None:
         """The CUDA event, or None on a CPU."""

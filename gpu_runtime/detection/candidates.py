@@ -13,8 +13,7 @@ from gpu_runtime.detection.detections import Detections
 from gpu_runtime.detection.nms import batched_nms
 
 if TYPE_CHECKING:
-    from gpu_runtime.affine_map import AffineMap
-    from gpu_runtime.detection.limits import DetectionLimits
+    from gpu_runtime.detection.picture_limits import PictureLimits
 
 MAX_CANDIDATES = 1000
 """Boxes that enter suppression: more than any picture has objects, few enough for O(n * n)."""
@@ -24,8 +23,7 @@ def suppressed(
     boxes: torch.Tensor,
     scores: torch.Tensor,
     class_ids: torch.Tensor,
-    limits: DetectionLimits,
-    to_source: AffineMap,
+    limits: PictureLimits,
 ) -> Detections:
     """
     Suppress overlapping boxes class by class.
@@ -38,10 +36,8 @@ def suppressed(
         float32 (N,).
     class_ids : torch.Tensor
         int64 (N,).
-    limits : DetectionLimits
-        What is kept.
-    to_source : AffineMap
-        The picture's map.
+    limits : PictureLimits
+        What is kept, and where the picture lies.
 
     Returns
     -------
@@ -56,18 +52,16 @@ def suppressed(
         class_ids,
         score_threshold=limits.confidence_threshold,
         iou_threshold=limits.iou_threshold,
-        max_detections=limits.max_detections,
-        class_mask=limits.class_mask,
+        max_detections=limits.capacity,
     )
-    return replace(kept, boxes=to_source.boxes_to_source(kept.boxes))
+    return replace(kept, boxes=limits.boxes_to_source(kept.boxes))
 
 
 def best(
     boxes: torch.Tensor,
     scores: torch.Tensor,
     class_ids: torch.Tensor,
-    limits: DetectionLimits,
-    to_source: AffineMap,
+    limits: PictureLimits,
 ) -> Detections:
     """
     Keep the boxes of highest score, for networks that do not repeat themselves.
@@ -80,10 +74,8 @@ def best(
         float32 (N,).
     class_ids : torch.Tensor
         int64 (N,).
-    limits : DetectionLimits
-        What is kept; the overlap threshold is not used.
-    to_source : AffineMap
-        The picture's map.
+    limits : PictureLimits
+        What is kept, and where the picture lies; the overlap threshold is not used.
 
     Returns
     -------
@@ -91,11 +83,11 @@ def best(
         Boxes in pixels of the source.  Does not block.
 
     """
-    boxes, scores, class_ids = _top(boxes, scores, class_ids, limits, limits.max_detections)
+    boxes, scores, class_ids = _top(boxes, scores, class_ids, limits, limits.capacity)
     valid = scores >= limits.confidence_threshold
-    found = Detections.empty(limits.max_detections, boxes.device)
+    found = Detections.empty(limits.capacity, boxes.device)
     rows = slice(0, scores.shape[0])
-    found.boxes[rows] = torch.where(valid[:, None], to_source.boxes_to_source(boxes), 0.0)
+    found.boxes[rows] = torch.where(valid[:, None], limits.boxes_to_source(boxes), 0.0)
     found.scores[rows] = torch.where(valid, scores, 0.0)
     found.class_ids[rows] = torch.where(valid, class_ids, 0)
     found.count.copy_(valid.sum())
@@ -125,14 +117,11 @@ def _top(
     boxes: torch.Tensor,
     scores: torch.Tensor,
     class_ids: torch.Tensor,
-    limits: DetectionLimits,
+    limits: PictureLimits,
     count: int,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return at most ``count`` candidates of allowed classes, by falling score."""
-    if limits.class_mask is not None:
-        # Filtered before the cut, so that objects asked for are not lost behind others.
-        classes = limits.class_mask.shape[0]
-        allowed = limits.class_mask[class_ids.clamp(0, classes - 1)] & (class_ids < classes)
-        scores = torch.where(allowed, scores, -1.0)
+    # Filtered before the cut, so that objects asked for are not lost behind others.
+    scores = torch.where(limits.allows(class_ids), scores, -torch.inf)
     scores, order = scores.topk(min(count, scores.shape[0]))
     return boxes[order], scores, class_ids[order]

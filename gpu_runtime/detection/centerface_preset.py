@@ -17,9 +17,8 @@ from gpu_runtime.fit import Fit
 from gpu_runtime.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:
-    from gpu_runtime.affine_map import AffineMap
     from gpu_runtime.detection.detections import Detections
-    from gpu_runtime.detection.limits import DetectionLimits
+    from gpu_runtime.detection.picture_limits import PictureLimits
     from gpu_runtime.models.model_source import ModelSource
     from gpu_runtime.models.precision import Precision
 
@@ -123,12 +122,7 @@ class CenterfacePreset(DetectionPreset):
             scale=1.0,
         )
 
-    def decode(
-        self,
-        outputs: tuple[torch.Tensor, ...],
-        to_source: AffineMap,
-        limits: DetectionLimits,
-    ) -> Detections:
+    def decode(self, outputs: tuple[torch.Tensor, ...], limits: PictureLimits) -> Detections:
         """
         Make a box of every cell, and keep the best of those that overlap.
 
@@ -136,10 +130,8 @@ class CenterfacePreset(DetectionPreset):
         ----------
         outputs : tuple of torch.Tensor
             Heat map, sizes, offsets and landmarks: (1, 1 | 2 | 2 | 10, rows, columns).
-        to_source : AffineMap
-            The picture's map.
-        limits : DetectionLimits
-            What is reported.
+        limits : PictureLimits
+            What is reported, and where the picture lies.
 
         Returns
         -------
@@ -158,7 +150,7 @@ class CenterfacePreset(DetectionPreset):
         # Row before column in this network: flipped into x, y and width, height.
         boxes = cxcywh_to_xyxy(torch.cat((centre_rc.flip(1), size_hw.flip(1)), dim=1))
         class_ids = torch.zeros(boxes.shape[0], dtype=torch.int64, device=boxes.device)
-        return suppressed(boxes, heat[:, 0], class_ids, limits, to_source)
+        return suppressed(boxes, heat[:, 0], class_ids, limits)
 
     def _cell_centres(self, device: torch.device) -> torch.Tensor:
         """Return row and column of every cell's centre, in cells, made once per device."""

@@ -38,7 +38,7 @@ class CudaNms:
         scores: torch.Tensor,
         class_ids: torch.Tensor,
         valid: torch.Tensor,
-        iou_threshold: float,
+        iou_threshold: float | torch.Tensor,
         max_detections: int,
     ) -> Detections:
         """
@@ -54,8 +54,9 @@ class CudaNms:
             int64 (N,).
         valid : torch.Tensor
             bool (N,): which candidates to consider.  Their scores are not NaN.
-        iou_threshold : float
-            Boxes that overlap more than this with a better one of their class are dropped.
+        iou_threshold : float or torch.Tensor
+            Boxes that overlap more than this with a better one of their class are dropped;
+            float32 () on the device is read there.
         max_detections : int
             K, at least 1.
 
@@ -81,7 +82,7 @@ class CudaNms:
         self._overlap.launch(
             (tiles, tiles),
             (nms_kernel.TILE,),
-            (*inputs, bits.data_ptr(), tiles, float32_at_most(iou_threshold)),
+            (*inputs, bits.data_ptr(), tiles, *_threshold(iou_threshold)),
         )
         kept = _uninitialised(max_detections, boxes.device)
         outputs = (kept.boxes, kept.scores, kept.class_ids, kept.count)
@@ -99,6 +100,13 @@ class CudaNms:
             shared_nbytes=8 * tiles,
         )
         return kept
+
+
+def _threshold(value: float | torch.Tensor) -> tuple[int, np.float32]:
+    """Return the address of a threshold on the device, or 0 and the threshold."""
+    if isinstance(value, torch.Tensor):
+        return value.data_ptr(), np.float32(0)
+    return 0, float32_at_most(value)
 
 
 def _uninitialised(max_detections: int, device: torch.device) -> Detections:

@@ -7,8 +7,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gpu_runtime.detection.detections import Detections
+
 if TYPE_CHECKING:
-    from gpu_runtime.detection.detections import Detections
+    import torch
+
     from gpu_runtime.event import Event
     from gpu_runtime.frame import Frame
     from gpu_runtime.header import Header
@@ -24,15 +27,15 @@ class DetectedFrame:
     ----------
     frame : Frame
         The picture.
-    detections : Detections
-        Boxes in its pixels.
+    rows : torch.Tensor
+        Packed detections, boxes in its pixels; written once.
     ready : Event
         Passes when the detections are complete.
 
     """
 
     frame: Frame
-    detections: Detections
+    rows: torch.Tensor
     ready: Event
 
     @property
@@ -61,6 +64,5 @@ class DetectedFrame:
 
         """
         stream.wait(self.ready)
-        found = self.detections
-        stream.retain(found.boxes, found.scores, found.class_ids, found.count)
-        return found
+        stream.retain(self.rows)
+        return Detections.of_packed(self.rows)

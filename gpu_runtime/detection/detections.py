@@ -83,6 +83,25 @@ class Detections:
         rows[1:, 5].copy_(self.class_ids)
         return rows
 
+    @classmethod
+    def of_packed(cls, rows: torch.Tensor) -> Detections:
+        """
+        Return what :meth:`packed` was called on.
+
+        Parameters
+        ----------
+        rows : torch.Tensor
+            float32 (K + 1, 6), on any device.
+
+        Returns
+        -------
+        Detections
+            Boxes and scores share its memory.  Enqueued on the current stream; does not block.
+
+        """
+        boxes, scores, class_ids = rows[1:, :4], rows[1:, 4], rows[1:, 5].to(torch.int64)
+        return cls(boxes, scores, class_ids, rows[0, 0].to(torch.int64))
+
     @staticmethod
     def unpack(
         host_rows: npt.NDArray[np.float32],

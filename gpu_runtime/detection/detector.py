@@ -4,24 +4,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 
-from gpu_runtime.affine_map import AffineMap
-from gpu_runtime.detection.limits import DetectionLimits
-from gpu_runtime.errors import ModelError
-from gpu_runtime.transforms import PreparedTensor
-
 if TYPE_CHECKING:
-    from gpu_runtime.detection.detections import Detections
+    from collections.abc import Sequence
+
+    from gpu_runtime.detection.decoder import Decoder
     from gpu_runtime.detection.label_map import LabelMap
-    from gpu_runtime.detection.preset import DetectionPreset
+    from gpu_runtime.detection.limits import DetectionLimits
     from gpu_runtime.models import Model
     from gpu_runtime.models.precision import Precision
     from gpu_runtime.tensor_spec import TensorSpec
+    from gpu_runtime.transforms import PreparedTensor
 
 
 @dataclass(frozen=True)
@@ -32,8 +29,8 @@ class Detector:
     Parameters
     ----------
     model : Model
-        The network.
-    preset : DetectionPreset
+        The network, loaded with the decoder as its ``finish``.
+    decoder : Decoder
         Feeds and reads it.
     spec : TensorSpec
         What it reads.
@@ -43,13 +40,15 @@ class Detector:
     """
 
     model: Model
-    preset: DetectionPreset
+    decoder: Decoder
     spec: TensorSpec
     labels: LabelMap
 
-    def warm_up(self, device: torch.device, precision: Precision, max_batch: int = 1) -> None:
+    def warm_up(self, device: torch.device, precision: Precision) -> None:
         """
         Run once on an example picture, so that no frame pays for kernels or graphs; blocks.
+
+        Every number of pictures that the decoder has limits for is prepared.
 
         Parameters
         ----------
@@ -57,8 +56,6 @@ class Detector:
             Where the model is.
         precision : str
             As the model was loaded with.
-        max_batch : int
-            Every number of pictures up to this one is prepared.
 
         Raises
         ------
@@ -66,19 +63,15 @@ class Detector:
             If the network takes one picture at a time only.
 
         """
-        one = self.preset.example_inputs(device, precision)
-        width, height = self.spec.width or 640, self.spec.height or 480
-        place = AffineMap.fit(self.spec, width, height)
-        with torch.inference_mode():
-            for count in range(1, max_batch + 1):
-                inputs = tuple(torch.cat([tensor] * count) for tensor in one)
-                self.model.prepare(inputs)
-                for outputs in _rows(self.model(*inputs), count):
-                    self.preset.decode(outputs, place, DetectionLimits())
+        one = self.decoder.preset.example_inputs(device, precision)
+        for count in range(1, len(self.decoder.block.pictures) + 1):
+            inputs = tuple(torch.cat([tensor] * count) for tensor in one)
+            self.model.prepare(inputs)
+            self.model(*inputs)
         if device.type == 'cuda':
             torch.cuda.current_stream(device).synchronize()
 
-    def __call__(self, prepared: PreparedTensor, limits: DetectionLimits) -> Detections:
+    def __call__(self, prepared: PreparedTensor, limits: DetectionLimits) -> torch.Tensor:
         """
         Find objects in a picture, on the calling thread's current stream.
 
@@ -91,17 +84,14 @@ class Detector:
 
         Returns
         -------
-        Detections
-            New tensors, boxes in pixels of the source.  Does not block, unless the preset says
-            that its network does.
+        torch.Tensor
+            float32 (K + 1, 6) as :meth:`Detections.packed`, new memory, boxes in pixels of the
+            source.  Does not block, unless the preset says that its network does.
 
         """
-        outputs = self.model(*self.preset.inputs(prepared))
-        return self.preset.decode(outputs, prepared.map, limits)
+        return self.batch([prepared], limits)[0]
 
-    def batch(
-        self, prepared: Sequence[PreparedTensor], limits: DetectionLimits
-    ) -> list[Detections]:
+    def batch(self, prepared: Sequence[PreparedTensor], limits: DetectionLimits) -> torch.Tensor:
         """
         Find objects in several pictures with one call of the network.
 
@@ -114,35 +104,27 @@ class Detector:
 
         Returns
         -------
-        list of Detections
-            Of each picture, as calling the detector with it alone gives them.
+        torch.Tensor
+            float32 (N, K + 1, 6): of each picture what calling the detector with it alone gives.
 
         Raises
         ------
         ModelError
             If the network takes one picture at a time only.
+        SpecMismatchError
+            If there are more pictures, or limits, than it was made for.
 
         """
-        columns = zip(*(self.preset.inputs(one) for one in prepared), strict=True)
-        outputs = self.model(*(torch.cat(column) for column in columns))
-        return [
-            self.preset.decode(rows, one.map, limits)
-            for rows, one in zip(_rows(outputs, len(prepared)), prepared, strict=True)
-        ]
+        self.decoder.block.write(limits, [one.map for one in prepared])
+        columns = zip(*(self.decoder.preset.inputs(one) for one in prepared), strict=True)
+        (found,) = self.model(*(_joined(column) for column in columns))
+        # A graph writes its result to the same memory each time, and these go on to other streams.
+        return found.clone()
 
     def close(self) -> None:
         """Release the network."""
         self.model.close()
 
 
-def _rows(outputs: tuple[torch.Tensor, ...], count: int) -> list[tuple[torch.Tensor, ...]]:
-    """Return the outputs of each picture, as if it had gone through alone."""
-    if count == 1:
-        return [outputs]
-    shapes = [tuple(output.shape) for output in outputs]
-    if any(not shape or shape[0] != count for shape in shapes):
-        raise ModelError(
-            f'the network answered {count} pictures with {", ".join(map(str, shapes))}; expected '
-            f'{count} rows in each: it takes one picture at a time, set max_batch to 1'
-        )
-    return [tuple(output[row : row + 1] for output in outputs) for row in range(count)]
+def _joined(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
+    return torch.cat(tuple(tensors)) if len(tensors) > 1 else tensors[0]

@@ -17,9 +17,8 @@ from gpu_runtime.detection.preset import half_if
 from gpu_runtime.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:
-    from gpu_runtime.affine_map import AffineMap
     from gpu_runtime.detection.detections import Detections
-    from gpu_runtime.detection.limits import DetectionLimits
+    from gpu_runtime.detection.picture_limits import PictureLimits
     from gpu_runtime.models.model_source import ModelSource
     from gpu_runtime.models.precision import Precision
     from gpu_runtime.transforms import PreparedTensor
@@ -161,12 +160,7 @@ class DetrPreset(DetectionPreset):
             self._sizes[device] = torch.tensor([self._input_wh], dtype=torch.int64, device=device)
         return prepared.tensor, self._sizes[device]
 
-    def decode(
-        self,
-        outputs: tuple[torch.Tensor, ...],
-        to_source: AffineMap,
-        limits: DetectionLimits,
-    ) -> Detections:
+    def decode(self, outputs: tuple[torch.Tensor, ...], limits: PictureLimits) -> Detections:
         """
         Keep the best boxes; the overlap threshold is not used.
 
@@ -174,10 +168,8 @@ class DetrPreset(DetectionPreset):
         ----------
         outputs : tuple of torch.Tensor
             In one of the two forms of the class.
-        to_source : AffineMap
-            The picture's map.
-        limits : DetectionLimits
-            What is reported.
+        limits : PictureLimits
+            What is reported, and where the picture lies.
 
         Returns
         -------
@@ -186,13 +178,13 @@ class DetrPreset(DetectionPreset):
 
         """
         if self._logits:
-            return best(*self._from_logits(outputs), limits, to_source)
+            return best(*self._from_logits(outputs), limits)
         shapes = [tuple(tensor.shape) for tensor in outputs]
         queries = shapes[0][-1] if shapes and shapes[0] else 0
         fits = shapes == [(1, queries), (1, queries, 4), (1, queries)]
         self.require(fits, outputs, 'labels (1, Q), boxes (1, Q, 4) and scores (1, Q)')
         labels, boxes, scores = outputs
-        return best(boxes[0], scores[0], labels[0].long(), limits, to_source)
+        return best(boxes[0], scores[0], labels[0].long(), limits)
 
     def _from_logits(
         self, outputs: tuple[torch.Tensor, ...]

@@ -5,10 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -23,13 +19,13 @@ class DetectionLimits:
     iou_threshold : float
         Of two boxes of one class that overlap more than this, the better one is kept, 0 to 1.
     max_detections : int
-        K, the most detections per picture, at least 1.
-    class_mask : torch.Tensor, optional
-        bool (C,) on the device, True for the class ids that are reported; None reports all.
+        The most detections per picture, at least 1.
+    classes : frozenset of int, optional
+        The class ids that are reported; None reports all.
 
     """
 
     confidence_threshold: float = 0.5
     iou_threshold: float = 0.45
     max_detections: int = 100
-    class_mask: torch.Tensor | None = None
+    classes: frozenset[int] | None = None

@@ -29,8 +29,8 @@ def batched_nms(
     scores: torch.Tensor,
     class_ids: torch.Tensor,
     *,
-    score_threshold: float,
-    iou_threshold: float,
+    score_threshold: float | torch.Tensor,
+    iou_threshold: float | torch.Tensor,
     max_detections: int,
     class_mask: torch.Tensor | None = None,
 ) -> Detections:
@@ -51,10 +51,11 @@ def batched_nms(
         float32 (N,).  NaN never passes.
     class_ids : torch.Tensor
         int64 (N,).
-    score_threshold : float
-        Candidates with ``score >= score_threshold`` are considered.  Finite.
-    iou_threshold : float
-        A box is dropped if its intersection over union with a kept one is ``>`` this.
+    score_threshold : float or torch.Tensor
+        Candidates with ``score >= score_threshold`` are considered.  Finite; or float32 () on the
+        device of the boxes, read when the device gets there.
+    iou_threshold : float or torch.Tensor
+        A box is dropped if its intersection over union with a kept one is ``>`` this.  As above.
     max_detections : int
         K, at least 1.
     class_mask : torch.Tensor, optional
@@ -74,7 +75,7 @@ def batched_nms(
 
     """
     _require(boxes, scores, class_ids, class_mask)
-    _require_limits(score_threshold, iou_threshold, max_detections)
+    _require_limits(score_threshold, iou_threshold, max_detections, boxes.device)
     if boxes.shape[0] == 0:
         return Detections.empty(max_detections, boxes.device)
     valid = _valid(scores, class_ids, score_threshold, class_mask)
@@ -87,7 +88,7 @@ def batched_nms(
 def _valid(
     scores: torch.Tensor,
     class_ids: torch.Tensor,
-    score_threshold: float,
+    score_threshold: float | torch.Tensor,
     class_mask: torch.Tensor | None,
 ) -> torch.Tensor:
     """Return bool (N,): which candidates pass the score and the class filter."""
@@ -107,7 +108,7 @@ def _suppress(
     scores: torch.Tensor,
     class_ids: torch.Tensor,
     valid: torch.Tensor,
-    iou_threshold: float,
+    iou_threshold: float | torch.Tensor,
     max_detections: int,
 ) -> Detections:
     """Suppress with torchvision, class by class; blocks on ``cuda``."""
@@ -122,7 +123,7 @@ def _suppress(
     for class_id in torch.unique(classes):
         members = (classes == class_id).nonzero().squeeze(1)
         chosen = candidates[members]
-        keep[members[nms(boxes[chosen], scores[chosen], iou_threshold)]] = True
+        keep[members[nms(boxes[chosen], scores[chosen], float(iou_threshold))]] = True
     kept = candidates[keep][:max_detections]
     return _padded(boxes[kept], scores[kept], class_ids[kept], max_detections)
 
@@ -184,13 +185,24 @@ def _require(
         )
 
 
-def _require_limits(score_threshold: float, iou_threshold: float, max_detections: int) -> None:
+def _require_limits(
+    score_threshold: float | torch.Tensor,
+    iou_threshold: float | torch.Tensor,
+    max_detections: int,
+    device: torch.device,
+) -> None:
     """Refuse limits that would silently mean something else."""
-    if not math.isfinite(score_threshold) or not math.isfinite(iou_threshold):
-        raise SpecMismatchError(
-            f'batched_nms: thresholds are {score_threshold} and {iou_threshold}; expected finite '
-            'numbers'
-        )
+    for threshold in (score_threshold, iou_threshold):
+        if isinstance(threshold, torch.Tensor):
+            form = (threshold.dtype, threshold.dim(), threshold.device)
+            fits = form == (torch.float32, 0, device)
+        else:
+            fits = math.isfinite(threshold)
+        if not fits:
+            raise SpecMismatchError(
+                f'batched_nms: a threshold is {threshold!r}; expected a finite number, or float32 '
+                f'() on {device}'
+            )
     if max_detections < 1:
         raise SpecMismatchError(
             f'batched_nms: max_detections is {max_detections}; expected at least 1'

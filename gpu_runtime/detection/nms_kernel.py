@@ -43,7 +43,9 @@ __device__ inline bool overlap(const float *a, const float *b, float threshold) 
 
 extern "C" __global__ void overlap_bits(
     const float *boxes, const long long *class_ids, const long long *order,
-    const long long *valid_count, Word *bits, const long long tiles, const float threshold) {
+    const long long *valid_count, Word *bits, const long long tiles, const float *changing,
+    const float fixed) {
+    const float threshold = changing ? *changing : fixed;
     const long long valid = *valid_count;
     const long long first_row = (long long)blockIdx.y * TILE;
     const long long first_column = (long long)blockIdx.x * TILE;

@@ -3,8 +3,9 @@
 """
 What a family of detectors has in common: how to prepare a picture and read the outputs.
 
-Protocol: ``spec`` and ``default_labels`` are read at configure; ``inputs`` and ``decode`` are
-called per frame, on the stage's thread and current stream.
+Protocol: ``spec`` and ``default_labels`` are read at configure.  ``inputs`` is called per frame,
+on the stage's thread and current stream; ``decode`` too, or else while a graph is recorded, which
+then replays it for each frame.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from gpu_runtime.transforms import PreparedTensor
 
 if TYPE_CHECKING:
     from gpu_runtime.detection.detections import Detections
-    from gpu_runtime.detection.limits import DetectionLimits
+    from gpu_runtime.detection.picture_limits import PictureLimits
     from gpu_runtime.models.model_source import ModelSource
     from gpu_runtime.models.precision import Precision
     from gpu_runtime.tensor_spec import TensorSpec
@@ -122,28 +123,23 @@ class DetectionPreset(ABC):
         return (prepared.tensor,)
 
     @abstractmethod
-    def decode(
-        self,
-        outputs: tuple[torch.Tensor, ...],
-        to_source: AffineMap,
-        limits: DetectionLimits,
-    ) -> Detections:
+    def decode(self, outputs: tuple[torch.Tensor, ...], limits: PictureLimits) -> Detections:
         """
-        Read the outputs of the network.
+        Read the outputs of the network, in shapes that depend on theirs alone.
 
         Parameters
         ----------
         outputs : tuple of torch.Tensor
             As the model returned them; they are not changed.
-        to_source : AffineMap
-            ``prepared.map`` of the same picture.
-        limits : DetectionLimits
-            What is reported.
+        limits : PictureLimits
+            What is reported, and where the picture lies: numbers on the device, which differ
+            from frame to frame.
 
         Returns
         -------
         Detections
-            New tensors, boxes in pixels of the source picture.  Does not block.
+            New tensors of ``limits.capacity`` entries, boxes in pixels of the source picture.
+            Does not block, but for the first call on a device.
 
         Raises
         ------

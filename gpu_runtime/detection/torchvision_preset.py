@@ -21,9 +21,8 @@ from gpu_runtime.tensor_spec import TensorSpec
 if TYPE_CHECKING:
     import torch
 
-    from gpu_runtime.affine_map import AffineMap
     from gpu_runtime.detection.detections import Detections
-    from gpu_runtime.detection.limits import DetectionLimits
+    from gpu_runtime.detection.picture_limits import PictureLimits
     from gpu_runtime.models.model_source import ModelSource
     from gpu_runtime.models.precision import Precision
 
@@ -120,12 +119,7 @@ class TorchvisionPreset(DetectionPreset):
         """
         return replace(self._spec, dtype=half_if(precision))
 
-    def decode(
-        self,
-        outputs: tuple[torch.Tensor, ...],
-        to_source: AffineMap,
-        limits: DetectionLimits,
-    ) -> Detections:
+    def decode(self, outputs: tuple[torch.Tensor, ...], limits: PictureLimits) -> Detections:
         """
         Suppress overlapping candidates.
 
@@ -133,10 +127,8 @@ class TorchvisionPreset(DetectionPreset):
         ----------
         outputs : tuple of torch.Tensor
             Boxes (N, 4) xyxy, scores (N,), class ids (N,), as ``TorchvisionDetector`` returns.
-        to_source : AffineMap
-            The picture's map.
-        limits : DetectionLimits
-            What is reported.
+        limits : PictureLimits
+            What is reported, and where the picture lies.
 
         Returns
         -------
@@ -149,7 +141,7 @@ class TorchvisionPreset(DetectionPreset):
         fits = shapes == [(count, 4), (count,), (count,)]
         self.require(fits, outputs, 'boxes (N, 4), scores (N,) and class ids (N,)')
         boxes, scores, class_ids = outputs
-        return suppressed(boxes, scores, class_ids, limits, to_source)
+        return suppressed(boxes, scores, class_ids, limits)
 
 
 def _spec(source: ModelSource, transform: Any, input_wh: tuple[int, int] | None) -> TensorSpec:

@@ -18,9 +18,8 @@ from gpu_runtime.fit import Fit
 from gpu_runtime.tensor_spec import TensorSpec
 
 if TYPE_CHECKING:
-    from gpu_runtime.affine_map import AffineMap
     from gpu_runtime.detection.detections import Detections
-    from gpu_runtime.detection.limits import DetectionLimits
+    from gpu_runtime.detection.picture_limits import PictureLimits
     from gpu_runtime.models.model_source import ModelSource
     from gpu_runtime.models.precision import Precision
 
@@ -129,12 +128,7 @@ class YoloxPreset(DetectionPreset):
             pad=114.0,
         )
 
-    def decode(
-        self,
-        outputs: tuple[torch.Tensor, ...],
-        to_source: AffineMap,
-        limits: DetectionLimits,
-    ) -> Detections:
+    def decode(self, outputs: tuple[torch.Tensor, ...], limits: PictureLimits) -> Detections:
         """
         Place the grid's boxes and suppress those that overlap.
 
@@ -142,10 +136,8 @@ class YoloxPreset(DetectionPreset):
         ----------
         outputs : tuple of torch.Tensor
             One, float32 (1, cells, 5 + classes).
-        to_source : AffineMap
-            The picture's map.
-        limits : DetectionLimits
-            What is reported.
+        limits : PictureLimits
+            What is reported, and where the picture lies.
 
         Returns
         -------
@@ -161,7 +153,7 @@ class YoloxPreset(DetectionPreset):
         sizes = rows[:, 2:4].exp() * grid[:, 2:]
         scores, class_ids = rows[:, _BOX_AND_OBJECTNESS:].max(dim=1)
         boxes = cxcywh_to_xyxy(torch.cat((centres, sizes), dim=1))
-        return suppressed(boxes, scores * rows[:, 4], class_ids, limits, to_source)
+        return suppressed(boxes, scores * rows[:, 4], class_ids, limits)
 
     def _grid(self, device: torch.device) -> torch.Tensor:
         """Return column, row and stride of every cell, made once per device."""

@@ -244,7 +244,8 @@ class EngineModel:
         if entry is None:
             return False
         try:
-            engine = self._model(load_engine(backend, entry.file, self._builds.device))
+            loaded = load_engine(backend, entry.file, self._builds.device)
+            engine = self._model(replace(loaded, finish=self._forward.finish))
             engine.prepare(example)
         except torch.OutOfMemoryError:
             raise

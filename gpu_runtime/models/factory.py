@@ -28,6 +28,7 @@ from gpu_runtime.models.source_kind import SourceKind
 
 if TYPE_CHECKING:
     from gpu_runtime.engines.engine_builds import EngineBuilds
+    from gpu_runtime.models.forward import Finish
     from gpu_runtime.models.model import Model
     from gpu_runtime.models.model_source import ModelSource
 
@@ -48,6 +49,7 @@ def load_model(
     capture_lock: threading.Lock,
     fixed_shape: bool = True,
     engines: EngineBuilds | None = None,
+    finish: Finish | None = None,
 ) -> Model:
     """
     Load a network and wrap it in a backend.
@@ -75,6 +77,8 @@ def load_model(
         Whether all shapes inside the network follow from those of its inputs; presets know it.
     engines : EngineBuilds, optional
         Builds and keeps engines; without, nothing is compiled.
+    finish : callable, optional
+        What the model makes of the network's outputs, in the same graph where there is one.
 
     Returns
     -------
@@ -93,9 +97,10 @@ def load_model(
     module = source.load(weights=weights, allow_unsafe_models=allow_unsafe_models, device=device)
     half = dtype_of(precision) is not torch.float32
     if half and not fixed_shape:
-        return EagerModel(Forward(module, torch.float32, autocast=dtype_of(precision)))
+        forward = Forward(module, torch.float32, autocast=dtype_of(precision), finish=finish)
+        return EagerModel(forward)
     module = bring_to(module, precision, source.kind)
-    forward = Forward(module, dtype_of(precision))
+    forward = Forward(module, dtype_of(precision), finish=finish)
     compiled = backend in COMPILERS or (
         backend == 'auto'
         and device.type == 'cuda'

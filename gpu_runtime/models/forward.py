@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
@@ -12,6 +13,14 @@ from dataclasses import dataclass
 import torch
 
 from gpu_runtime.errors import ModelError
+
+Finish = Callable[[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]], tuple[torch.Tensor, ...]]
+"""
+What follows a network, in the same graph where there is one: ``finish(outputs, inputs)``.
+
+Its shapes depend on those of its arguments alone, it does not wait for the device, and numbers
+that may change from call to call it reads from device memory that stays where it is.
+"""
 
 
 @dataclass(frozen=True)
@@ -29,12 +38,15 @@ class Forward:
     autocast : torch.dtype, optional
         Keep the weights in float32 and let torch choose this type per operation; for networks
         with parts that do not exist in it.
+    finish : callable, optional
+        What is made of the outputs.  It is not compiled along with the module.
 
     """
 
     module: torch.nn.Module
     dtype: torch.dtype | None = torch.float32
     autocast: torch.dtype | None = None
+    finish: Finish | None = None
 
     def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """
@@ -48,7 +60,8 @@ class Forward:
         Returns
         -------
         tuple of torch.Tensor
-            Outputs in order, floating ones as float32.  Enqueued on the current stream.
+            Outputs in order, floating ones as float32, or what ``finish`` makes of them.
+            Enqueued on the current stream.
 
         Raises
         ------
@@ -56,8 +69,10 @@ class Forward:
             If the module returns something other than (nested) tensors.
 
         """
-        with torch.inference_mode(), self._precision():
-            return self.flat(*inputs)
+        with torch.inference_mode():
+            with self._precision():
+                outputs = self.flat(*inputs)
+            return outputs if self.finish is None else self.finish(outputs, inputs)
 
     def flat(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """
@@ -71,7 +86,7 @@ class Forward:
         Returns
         -------
         tuple of torch.Tensor
-            As of a call.
+            Outputs in order, floating ones as float32.
 
         """
         outputs = self.module(*(_cast(tensor, self.dtype) for tensor in inputs))

@@ -45,7 +45,8 @@ class Model(Protocol):
         Returns
         -------
         tuple of torch.Tensor
-            The outputs, flattened in their own order, floating ones as float32.  With the
+            The outputs, flattened in their own order, floating ones as float32; or what the
+            ``finish`` makes of them that the model was loaded with.  With the
             ``cuda_graph`` backend they belong to the model and are overwritten by its next
             call: use or copy them on the same stream before it.
 

@@ -17,6 +17,7 @@ import torch
 
 from gpu_runtime.affine_map import AffineMap
 from gpu_runtime.detection import DetectionLimits
+from gpu_runtime.detection import PictureLimits
 from gpu_runtime.detection import resolve_preset
 from gpu_runtime.detection.centerface_preset import CenterfacePreset
 from gpu_runtime.detection.detr_preset import DetrPreset
@@ -217,13 +218,13 @@ def raw_outputs(device: torch.device) -> list:
 def test_decoders_do_not_wait_and_equal_the_cpu(gpu: torch.device) -> None:
     for preset, outputs in raw_outputs(gpu):
         to_source = AffineMap.fit(preset.spec(), 1280, 720)
-        mask = torch.ones(80, dtype=torch.bool, device=gpu)
-        limits = DetectionLimits(0.3, 0.45, 50, mask)
-        preset.decode(outputs, to_source, limits)  # compiles kernels and fills caches
+        asked = DetectionLimits(0.3, 0.45, 50, frozenset(range(40)))
+        limits = PictureLimits.of(asked, to_source, gpu, classes=80)
+        preset.decode(outputs, limits)  # compiles kernels and fills caches
         with no_host_synchronisation():
-            found = preset.decode(outputs, to_source, limits)
-        cpu_limits = DetectionLimits(0.3, 0.45, 50, mask.cpu())
-        want = preset.decode(tuple(tensor.cpu() for tensor in outputs), to_source, cpu_limits)
+            found = preset.decode(outputs, limits)
+        limits = PictureLimits.of(asked, to_source, torch.device('cpu'), classes=80)
+        want = preset.decode(tuple(tensor.cpu() for tensor in outputs), limits)
         assert int(found.count) == int(want.count) > 0
         torch.testing.assert_close(found.scores.cpu(), want.scores, atol=1e-5, rtol=1e-4)
         torch.testing.assert_close(found.boxes.cpu(), want.boxes, atol=1e-2, rtol=1e-4)

@@ -27,6 +27,7 @@ from gpu_components.resources import resolve_path
 from gpu_runtime.affine_map import AffineMap
 from gpu_runtime.detection import DetectionLimits
 from gpu_runtime.detection import Detections
+from gpu_runtime.detection import PictureLimits
 from gpu_runtime.detection import resolve_preset
 from gpu_runtime.models import CudaGraphModel
 from gpu_runtime.models import EagerModel
@@ -72,13 +73,14 @@ class Pair:
         self.own.transform = Prepared(self.own.transform.size_divisible)
         self.own.to(device)
         self.preset = resolve_preset('auto', ModelSource.parse(f'torchvision/{name}'))
+        identity = AffineMap(1, 1, 0, 0, (self.width, self.height))
+        self.limits = PictureLimits.of(LIMITS, identity, device)
         self.graph = CudaGraphModel(Forward(self.module), device, threading.Lock())
         self.graph.prepare((torch.zeros_like(self.tensor),))
 
     def decode(self, outputs: tuple[torch.Tensor, ...]) -> Detections:
         """Suppress, in pixels of the tensor."""
-        identity = AffineMap(1, 1, 0, 0, (self.width, self.height))
-        return self.preset.decode(outputs, identity, LIMITS)
+        return self.preset.decode(outputs, self.limits)
 
 
 def on_host(found: Detections) -> Detections:
@@ -179,7 +181,8 @@ def test_float16_is_captured_and_finds_the_same_objects(gpu: torch.device, tmp_p
         outputs = model(picture.to(inputs[0]))
         assert [output.dtype for output in outputs] == [torch.float32, torch.float32, torch.int64]
         place = AffineMap.fit(preset.spec(precision), 640, 480)
-        results.append(on_host(preset.decode(outputs, place, LIMITS)))
+        limits = PictureLimits.of(LIMITS, place, gpu)
+        results.append(on_host(preset.decode(outputs, limits)))
         model.close()
     full, half = results
     assert int(full.count) > 10

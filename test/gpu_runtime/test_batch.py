@@ -17,10 +17,14 @@ from onnx import TensorProto
 import pytest
 import torch
 
+from gpu_runtime.detection import Decoder
 from gpu_runtime.detection import DetectionLimits
+from gpu_runtime.detection import Detections
 from gpu_runtime.detection import Detector
+from gpu_runtime.detection import LimitsBlock
 from gpu_runtime.detection import load_labels
 from gpu_runtime.detection import resolve_preset
+from gpu_runtime.detection.limits_block import CAPACITY
 from gpu_runtime.errors import ModelError
 from gpu_runtime.gpu_context import GpuContext
 from gpu_runtime.header import Header
@@ -28,6 +32,7 @@ from gpu_runtime.image_format import ImageFormat
 from gpu_runtime.models import load_model
 from gpu_runtime.models import ModelSource
 from gpu_runtime.models.onnx_batch import free_batch
+from gpu_runtime.pinned_pool import PinnedPool
 
 CPU = torch.device('cpu')
 
@@ -49,9 +54,11 @@ def detector(path: Path, max_batch: int) -> Detector:
     """Return a warm detector."""
     source = ModelSource.parse(str(path))
     preset = resolve_preset('auto', source, input_wh=None)
-    model = load_model(source, device=CPU, capture_lock=threading.Lock())
-    made = Detector(model, preset, preset.spec(), load_labels(preset.default_labels))
-    made.warm_up(CPU, 'fp32', max_batch)
+    block = LimitsBlock(CPU, PinnedPool(CPU), pictures=max_batch)
+    decoder = Decoder(preset, block)
+    model = load_model(source, device=CPU, capture_lock=threading.Lock(), finish=decoder)
+    made = Detector(model, decoder, preset.spec(), load_labels(preset.default_labels))
+    made.warm_up(CPU, 'fp32')
     return made
 
 
@@ -102,7 +109,10 @@ def test_each_picture_of_a_batch_gets_what_it_gets_alone(shared_dir: Path, name:
         prepared = [frame.tensor(found.spec, stream) for frame in frames]
         alone = [found(one, DetectionLimits()) for one in prepared]
         together = found.batch(prepared, DetectionLimits())
-    for one, other in zip(alone, together, strict=True):
+    assert together.shape == (2, CAPACITY + 1, 6)
+    for one, other in zip(
+        map(Detections.of_packed, alone), map(Detections.of_packed, together), strict=True
+    ):
         count = int(one.count)
         assert count == int(other.count) > 0
         assert torch.equal(one.class_ids, other.class_ids)
@@ -116,7 +126,9 @@ def test_a_network_of_one_picture_says_so() -> None:
     """At once, not at the first busy moment."""
     source = ModelSource.parse('torchvision/ssdlite320_mobilenet_v3_large')
     preset = resolve_preset('auto', source, input_wh=None)
-    model = load_model(source, device=CPU, weights='none', capture_lock=threading.Lock())
-    one = Detector(model, preset, preset.spec(), load_labels(preset.default_labels))
+    decoder = Decoder(preset, LimitsBlock(CPU, PinnedPool(CPU), pictures=2))
+    lock = threading.Lock()
+    model = load_model(source, device=CPU, weights='none', capture_lock=lock, finish=decoder)
+    one = Detector(model, decoder, preset.spec(), load_labels(preset.default_labels))
     with pytest.raises(ModelError, match='max_batch'):
-        one.warm_up(CPU, 'fp32', 2)
+        one.warm_up(CPU, 'fp32')

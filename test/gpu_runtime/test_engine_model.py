@@ -160,6 +160,37 @@ def test_the_second_start_loads_it_and_builds_nothing(
     assert serving.note == ''
 
 
+def test_an_engine_is_finished_as_the_network_is(
+    store_folder: Path, model_file: str, x: torch.Tensor
+) -> None:
+    """What follows the network follows its engine too, and is not part of it."""
+
+    def finish(
+        outputs: tuple[torch.Tensor, ...], inputs: tuple[torch.Tensor, ...]
+    ) -> tuple[torch.Tensor, ...]:
+        return outputs[0] * 2 + inputs[0].mean(), inputs[0][:, :1]
+
+    with Serving(store_folder, model_file, FAILS) as serving:
+        plain = serving.model
+        serving.prepare(x)
+        want = finish(plain(x), (x,))
+        plain.close()
+        with serving.account.use():
+            serving.model = load_model(
+                ModelSource.parse(model_file),
+                device=serving.context.device,
+                backend='compile',
+                capture_lock=serving.context.capture_lock,
+                engines=serving.context.engines,
+                finish=finish,
+            )
+        before = serving.model._first(x)  # type: ignore[attr-defined]
+        serving.prepare(x)
+        assert len(serving.model._engines) == 1  # type: ignore[attr-defined]
+        for found in (before, serving.model(x)):
+            torch.testing.assert_close(found, want)
+
+
 def test_a_damaged_engine_is_built_again(
     store_folder: Path, model_file: str, x: torch.Tensor
 ) -> None:

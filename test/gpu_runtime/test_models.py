@@ -61,6 +61,14 @@ def test_other_outputs_are_refused_by_name() -> None:
         EagerModel(Forward(Text()))(torch.zeros(1))
 
 
+def test_what_follows_the_network_is_not_part_of_what_is_compiled() -> None:
+    forward = Forward(torch.nn.Identity(), finish=lambda outputs, inputs: (*outputs, *inputs))
+    x = torch.ones(2, dtype=torch.float64)
+    first, second = EagerModel(forward)(x)
+    assert (first.dtype, second.dtype) == (torch.float32, torch.float64)
+    assert len(forward.flat(x)) == 1
+
+
 def test_eager_model_runs_without_gradients_until_closed() -> None:
     model = load(SMALL)
     assert isinstance(model, EagerModel)

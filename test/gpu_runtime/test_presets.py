@@ -20,6 +20,7 @@ from gpu_runtime.detection import DetectionLimits
 from gpu_runtime.detection import DetectionPreset
 from gpu_runtime.detection import Detections
 from gpu_runtime.detection import load_labels
+from gpu_runtime.detection import PictureLimits
 from gpu_runtime.detection import preset_names
 from gpu_runtime.detection import register_preset
 from gpu_runtime.detection import resolve_preset
@@ -66,7 +67,8 @@ class Detector:
             self.preset.spec(),
         )
         outputs = self.model(*self.preset.inputs(prepared))
-        found = self.preset.decode(outputs, prepared.map, limits)
+        asked = PictureLimits.of(limits, prepared.map, CPU, classes=len(self.labels))
+        found = self.preset.decode(outputs, asked)
         boxes, scores, ids = Detections.unpack(found.packed().numpy())
         return [
             (self.labels.name(int(number)), float(score), box)
@@ -169,7 +171,7 @@ def test_outputs_of_another_family_are_refused(preset: DetectionPreset) -> None:
     limits, identity = DetectionLimits(), AffineMap(1, 1, 0, 0, (640, 480))
     for outputs in ((), (torch.zeros(1, 1000),), (torch.zeros(3), torch.zeros(2, 2))):
         with pytest.raises(ModelError, match='parameter preset'):
-            preset.decode(outputs, identity, limits)
+            preset.decode(outputs, PictureLimits.of(limits, identity, CPU))
 
 
 def test_yolox_decodes_a_cell_by_hand() -> None:
@@ -180,7 +182,7 @@ def test_yolox_decodes_a_cell_by_hand() -> None:
     rows[0, cell, 5 + 16] = 0.8
     preset = YoloxPreset((416, 416))
     to_source = AffineMap.fit(preset.spec(), 832, 400)  # a letterbox of factor 1 / 2
-    found = preset.decode((rows,), to_source, DetectionLimits())
+    found = preset.decode((rows,), PictureLimits.of(DetectionLimits(), to_source, CPU))
     boxes, scores, ids = Detections.unpack(found.packed().numpy())
     # centre (3.25, 5.5) * 16 = (52, 88), size (32, 64), times two
     np.testing.assert_allclose(boxes, [[72, 112, 136, 240]], rtol=1e-5)
@@ -195,7 +197,9 @@ def test_centerface_decodes_a_cell_by_hand() -> None:
     offset[0, :, 2, 5] = torch.tensor([0.25, -0.5])
     preset = CenterfacePreset((64, 32))
     identity = AffineMap(1, 1, 0, 0, (64, 32))
-    found = preset.decode((heat, size, offset, marks), identity, DetectionLimits())
+    found = preset.decode(
+        (heat, size, offset, marks), PictureLimits.of(DetectionLimits(), identity, CPU)
+    )
     # centre y (2 + .25 + .5) * 4 = 11, x (5 - .5 + .5) * 4 = 20; height 12, width 8
     np.testing.assert_allclose(found.boxes[0], [16, 5, 24, 17], rtol=1e-5)
     assert int(found.count) == 1
@@ -209,7 +213,9 @@ def test_detr_logits_in_either_order(swapped: bool) -> None:
     preset = DetrPreset((640, 640))
     outputs = (boxes, logits) if swapped else (logits, boxes)
     to_source = AffineMap.fit(preset.spec(), 320, 160)
-    found = preset.decode(outputs, to_source, DetectionLimits(max_detections=5))
+    found = preset.decode(
+        outputs, PictureLimits.of(DetectionLimits(max_detections=5), to_source, CPU)
+    )
     assert found.class_ids.tolist() == [7, 9, 0, 0, 0]
     np.testing.assert_allclose(found.boxes[:2], [[80, 60, 240, 100]] * 2, rtol=1e-5)
     np.testing.assert_allclose(found.scores[:2], [0.9526, 0.8808], atol=1e-4)
@@ -223,7 +229,7 @@ def test_detr_softmax_leaves_out_no_object() -> None:
     boxes = torch.full((1, 2, 4), 0.5)
     preset = DetrPreset((640, 640), 92)
     identity = AffineMap.fit(preset.spec(), 640, 640)
-    found = preset.decode((logits, boxes), identity, DetectionLimits())
+    found = preset.decode((logits, boxes), PictureLimits.of(DetectionLimits(), identity, CPU))
     assert int(found.count) == 1
     assert load_labels(preset.default_labels).name(int(found.class_ids[0])) == 'dog'
 
@@ -236,7 +242,9 @@ def test_detr_deploy_form_gets_its_size_and_maps_to_the_source() -> None:
     to_source = AffineMap.fit(preset.spec(), 832, 208)
     outputs = (torch.tensor([[3, 5]]), torch.tensor([[[0.0, 0, 104, 208]] * 2]),
                torch.tensor([[0.2, 0.7]]))  # fmt: skip
-    found = preset.decode(outputs, to_source, DetectionLimits(max_detections=1))
+    found = preset.decode(
+        outputs, PictureLimits.of(DetectionLimits(max_detections=1), to_source, CPU)
+    )
     assert found.class_ids.tolist() == [5]
     np.testing.assert_allclose(found.boxes, [[0, 0, 208, 104]], rtol=1e-5)
 
@@ -249,11 +257,11 @@ def test_class_mask_saves_what_the_cut_would_lose() -> None:
     labels = torch.zeros(1, count, dtype=torch.int64)
     labels[0, -1] = 2
     scores = torch.linspace(1, 0.6, count)[None]
-    mask = torch.tensor([False, False, True])
-    limits = DetectionLimits(max_detections=10, class_mask=mask)
+    limits = DetectionLimits(max_detections=10, classes=frozenset({2}))
     preset = DetrPreset((640, 640), 0)
     identity = AffineMap.fit(preset.spec(), 640, 640)
-    found = preset.decode((labels, boxes, scores), identity, limits)
+    asked = PictureLimits.of(limits, identity, CPU, classes=3)
+    found = preset.decode((labels, boxes, scores), asked)
     assert int(found.count) == 1
     assert int(found.class_ids[0]) == 2
 
@@ -295,9 +303,8 @@ def test_dog_bicycle_and_car_are_where_they_are(shared_dir: Path) -> None:
 def test_class_filter_and_limits_hold(shared_dir: Path) -> None:
     detector = Detector(ModelSource.parse(str(shared_dir / YOLOX)))
     picture = cv2.imread(str(shared_dir / 'data/photos/dog.jpg'))
-    mask = torch.zeros(80, dtype=torch.bool)
-    mask[list(detector.labels.ids(['car', 'dog']))] = True
-    names = [name for name, _, _ in detector(picture, DetectionLimits(class_mask=mask))]
+    wanted = frozenset(detector.labels.ids(['car', 'dog']))
+    names = [name for name, _, _ in detector(picture, DetectionLimits(classes=wanted))]
     assert names == ['dog', 'car']
     assert len(detector(picture, DetectionLimits(max_detections=1))) == 1
 

@@ -30,6 +30,7 @@ from gpu_runtime.affine_map import AffineMap
 from gpu_runtime.detection import DetectionLimits
 from gpu_runtime.detection import DetectionPreset
 from gpu_runtime.detection import Detections
+from gpu_runtime.detection import PictureLimits
 from gpu_runtime.detection import resolve_preset
 from gpu_runtime.errors import ModelError
 from gpu_runtime.errors import SpecMismatchError
@@ -83,7 +84,7 @@ def test_equals_torchvision_on_the_same_tensor(name: str) -> None:
         outputs = fixed(tensor)
     identity = AffineMap(1, 1, 0, 0, (width, height))
     for limits in (LIMITS, DetectionLimits(0.3, 0.2, 7)):
-        found = preset.decode(outputs, identity, limits)
+        found = preset.decode(outputs, PictureLimits.of(limits, identity, CPU))
         want = torchvision_finds(own, tensor[0], limits)
         assert assert_same(found, want) == limits.max_detections
 
@@ -109,7 +110,9 @@ class Whole:
         layout = ImageFormat(width, height, 'rgb8', width * channels)
         data = torch.from_numpy(picture.reshape(-1))
         prepared = self.transform(data, layout, preset.spec())
-        return preset.decode(self.model(*preset.inputs(prepared)), prepared.map, LIMITS)
+        return preset.decode(
+            self.model(*preset.inputs(prepared)), PictureLimits.of(LIMITS, prepared.map, CPU)
+        )
 
 
 @pytest.fixture(scope='module')
@@ -154,7 +157,8 @@ def test_missing_proposals_are_no_candidates() -> None:
     assert scored.tolist() == [row < len(proposals[0]) for row in range(150)]
     preset = resolve_preset('auto', SOURCE)
     found = preset.decode(
-        (boxes, scores, class_ids), AffineMap(1, 1, 0, 0, (width, height)), LIMITS
+        (boxes, scores, class_ids),
+        PictureLimits.of(LIMITS, AffineMap(1, 1, 0, 0, (width, height)), CPU),
     )
     assert assert_same(found, want) > 0
 
@@ -332,11 +336,11 @@ def test_float16_finds_the_same_objects() -> None:
     identity = AffineMap(1, 1, 0, 0, (tensor.shape[3], 320))
     preset = resolve_preset('auto', SOURCE)
     with torch.inference_mode():
-        want = preset.decode(fixed(tensor), identity, LIMITS)
+        want = preset.decode(fixed(tensor), PictureLimits.of(LIMITS, identity, CPU))
         outputs = fixed.half()(tensor.half())
     assert [output.dtype for output in outputs] == [torch.float32, torch.float32, torch.int64]
     assert fixed._anchors[tensor.shape].dtype == torch.float32
-    found = preset.decode(outputs, identity, LIMITS)
+    found = preset.decode(outputs, PictureLimits.of(LIMITS, identity, CPU))
     overlap = box_iou(want.boxes, found.boxes) * (want.class_ids[:, None] == found.class_ids)
     again = int((overlap.amax(dim=1)[:30] > 0.8).sum())
     print(f'{again} of the best 30 found again')
