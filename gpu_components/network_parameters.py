@@ -144,7 +144,7 @@ class NetworkParameters(ComponentParameters):
             weights=resolve_path(self.weights), allow_unsafe_models=context.allow_unsafe_models
         )
 
-    def load(self, context: GpuContext) -> Model:
+    def load(self, context: GpuContext, *, widen: bool = True) -> Model:
         """
         Load the network; blocks.
 
@@ -152,6 +152,8 @@ class NetworkParameters(ComponentParameters):
         ----------
         context : GpuContext
             Where it runs.
+        widen : bool
+            As for :func:`load_model`.
 
         Returns
         -------
@@ -173,4 +175,5 @@ class NetworkParameters(ComponentParameters):
             allow_unsafe_models=context.allow_unsafe_models,
             capture_lock=context.capture_lock,
             engines=context.engines,
+            widen=widen,
         )

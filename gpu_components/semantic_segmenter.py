@@ -123,7 +123,7 @@ class SemanticSegmenter(Component[SemanticSegmenterParameters, Segmenter]):
 
         """
         segmenter = Segmenter.warmed(
-            params.load(self.context),
+            params.load(self.context, widen=False),
             params.input_spec('segmentation'),
             device=self.context.device,
             labels=params.label_source,

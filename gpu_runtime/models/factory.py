@@ -50,6 +50,7 @@ def load_model(
     fixed_shape: bool = True,
     engines: EngineBuilds | None = None,
     finish: Finish | None = None,
+    widen: bool = True,
 ) -> Model:
     """
     Load a network and wrap it in a backend.
@@ -79,6 +80,8 @@ def load_model(
         Builds and keeps engines; without, nothing is compiled.
     finish : callable, optional
         What the model makes of the network's outputs, in the same graph where there is one.
+    widen : bool
+        Whether outputs in half precision become float32; without, an engine's still may be.
 
     Returns
     -------
@@ -100,7 +103,7 @@ def load_model(
         forward = Forward(module, torch.float32, autocast=dtype_of(precision), finish=finish)
         return EagerModel(forward)
     module = bring_to(module, precision, source.kind)
-    forward = Forward(module, dtype_of(precision), finish=finish)
+    forward = Forward(module, dtype_of(precision), finish=finish, widen=widen)
     compiled = backend in COMPILERS or (
         backend == 'auto'
         and device.type == 'cuda'

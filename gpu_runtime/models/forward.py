@@ -40,6 +40,8 @@ class Forward:
         with parts that do not exist in it.
     finish : callable, optional
         What is made of the outputs.  It is not compiled along with the module.
+    widen : bool
+        Whether floating outputs become float32.
 
     """
 
@@ -47,6 +49,7 @@ class Forward:
     dtype: torch.dtype | None = torch.float32
     autocast: torch.dtype | None = None
     finish: Finish | None = None
+    widen: bool = True
 
     def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """
@@ -60,7 +63,7 @@ class Forward:
         Returns
         -------
         tuple of torch.Tensor
-            Outputs in order, floating ones as float32, or what ``finish`` makes of them.
+            Outputs in order, or what ``finish`` makes of them.
             Enqueued on the current stream.
 
         Raises
@@ -86,11 +89,12 @@ class Forward:
         Returns
         -------
         tuple of torch.Tensor
-            Outputs in order, floating ones as float32.
+            Outputs in order.
 
         """
         outputs = self.module(*(_cast(tensor, self.dtype) for tensor in inputs))
-        return tuple(_cast(tensor, torch.float32) for tensor in _flatten(outputs))
+        dtype = torch.float32 if self.widen else None
+        return tuple(_cast(tensor, dtype) for tensor in _flatten(outputs))
 
     def own_input(self, tensor: torch.Tensor) -> torch.Tensor:
         """

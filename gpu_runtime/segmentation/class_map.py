@@ -17,6 +17,7 @@ import torch
 from torch.nn import functional
 
 from gpu_runtime.classification.activation import activate
+from gpu_runtime.segmentation.best_class import best_class
 
 if TYPE_CHECKING:
     from gpu_runtime.affine_map import AffineMap
@@ -38,7 +39,7 @@ def class_map(
     Parameters
     ----------
     outputs : torch.Tensor
-        float32 (1, C, h, w), a score per class; or integers (1, 1, h, w), the classes themselves.
+        Floating (1, C, h, w), a score per class; or integers (1, 1, h, w), the classes themselves.
     to_source : AffineMap
         ``PreparedTensor.map`` of the picture.
     tensor_hw : tuple of int
@@ -71,8 +72,8 @@ def _best(
     outputs: torch.Tensor, activation: Activation, floor: float, void_class: int
 ) -> torch.Tensor:
     if floor <= 0.0:
-        return outputs.argmax(dim=1, keepdim=True).to(torch.uint8)
-    scores, ids = activate(outputs, activation).max(dim=1, keepdim=True)
+        return best_class(outputs)
+    scores, ids = activate(outputs.float(), activation).max(dim=1, keepdim=True)
     return ids.to(torch.uint8).masked_fill_(scores < floor, void_class)
 
 

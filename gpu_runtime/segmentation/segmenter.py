@@ -155,7 +155,7 @@ def _understood(
     """Return labels, activation and whether there are scores, from outputs of any picture."""
     if outputs.is_floating_point():
         names = class_names(labels, outputs.shape[1])
-        return names, resolve_activation(activation, outputs), True
+        return names, resolve_activation(activation, outputs.float()), True
     if labels == 'auto':
         raise ParameterError(
             'labels auto: the network returns class ids and does not say how many there are; '
