@@ -4,10 +4,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from detector_families import CHANGES
+from detector_families import CLASSES
+from detector_families import families
+from detector_families import HERE
+from detector_families import LIMITS
+from detector_families import Recalls
+from detector_families import THERE
+from detector_families import WH
 import numpy as np
 import pytest
 from test_torchvision_detectors import Crossings
@@ -22,16 +29,11 @@ from gpu_runtime.detection import batched_nms
 from gpu_runtime.detection import candidates
 from gpu_runtime.detection import Decoder
 from gpu_runtime.detection import DetectionLimits
-from gpu_runtime.detection import DetectionPreset
 from gpu_runtime.detection import Detections
 from gpu_runtime.detection import Detector
 from gpu_runtime.detection import LabelMap
 from gpu_runtime.detection import LimitsBlock
 from gpu_runtime.detection import PictureLimits
-from gpu_runtime.detection.centerface_preset import CenterfacePreset
-from gpu_runtime.detection.detr_preset import DetrPreset
-from gpu_runtime.detection.torchvision_preset import TorchvisionPreset
-from gpu_runtime.detection.yolox_preset import YoloxPreset
 from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.fit import Fit
 from gpu_runtime.models import EagerModel
@@ -41,39 +43,6 @@ from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transforms import PreparedTensor
 
 CPU = torch.device('cpu')
-CLASSES = 8
-WH = (96, 64)
-HERE = AffineMap(0.5, 0.5, 0.0, 4.0, (192, 112))
-THERE = AffineMap(0.75, 0.8, 3.0, 0.0, (120, 80))
-LIMITS = DetectionLimits(0.3, 0.5, 200)
-CHANGES = [
-    (LIMITS, HERE),
-    (replace(LIMITS, confidence_threshold=0.6), HERE),
-    (LIMITS, THERE),
-    (replace(LIMITS, iou_threshold=0.05), HERE),
-    (replace(LIMITS, classes=frozenset({0, 3})), HERE),
-    (replace(LIMITS, max_detections=5), THERE),
-    (replace(LIMITS, classes=frozenset()), HERE),
-    (LIMITS, HERE),
-]
-
-
-def families(count: int = 1) -> Iterator[tuple[DetectionPreset, tuple[torch.Tensor, ...]]]:
-    """Yield a preset and random outputs of so many pictures for each family."""
-    torch.manual_seed(0)
-    width, height = WH
-    cells = sum((width // side) * (height // side) for side in (8, 16, 32))
-    yield YoloxPreset(WH, CLASSES), (torch.rand(count, cells, 5 + CLASSES),)
-    yield DetrPreset(WH, CLASSES), (torch.randn(count, 60, CLASSES), torch.rand(count, 60, 4))
-    yield DetrPreset(WH, 92), (torch.randn(count, 60, 92) * 6, torch.rand(count, 60, 4))
-    corners = torch.rand(count, 60, 4).sort(dim=2).values * 60
-    labels = torch.randint(0, CLASSES + 4, (count, 60))
-    yield DetrPreset(WH, 0), (labels, corners, torch.rand(count, 60))
-    maps = (torch.rand(count, channels, height // 4, width // 4) for channels in (1, 2, 2, 10))
-    yield CenterfacePreset(WH), tuple(maps)
-    if count == 1:
-        candidates = (corners[0], torch.rand(60), labels[0])
-        yield TorchvisionPreset(TensorSpec(*WH)), candidates
 
 
 def block_of(pictures: int = 1, capacity: int = 200) -> LimitsBlock:
@@ -228,18 +197,6 @@ def test_each_picture_of_a_batch_has_its_own_row(number: int) -> None:
     decoder.block.write(LIMITS, [THERE])
     again = decoder(outputs, (torch.zeros(3, 3, 1, 1),))[0]
     assert torch.equal(again[1:], together[1:])
-
-
-class Recalls(torch.nn.Module):
-    """A network that knows its outputs beforehand."""
-
-    def __init__(self, outputs: tuple[torch.Tensor, ...]) -> None:
-        super().__init__()
-        self.outputs = outputs
-
-    def forward(self, picture: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Return them."""
-        return self.outputs
 
 
 def test_a_detector_obeys_from_one_frame_to_the_next() -> None:
