@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from gpu_components.serialized import Serialized
 
 
+_PAGE = 4096
+
+
 class _SerializedMessage(ctypes.Structure):
     """``rcl_serialized_message_t``, of which rcl reads buffer and length only."""
 
@@ -88,9 +91,22 @@ class RawSender:
             return parts[0]
         nbytes = sum(part.nbytes for part in parts)
         if nbytes > self._scratch.nbytes:
-            self._scratch = np.empty(nbytes, np.uint8)
+            self._scratch = _half_a_page_off(nbytes)
         at = 0
         for part in parts:
             np.copyto(self._scratch[at : at + part.nbytes], part)
             at += part.nbytes
         return self._scratch[:nbytes]
+
+
+def _half_a_page_off(nbytes: int) -> NDArray[np.uint8]:
+    """
+    Return memory that begins in the middle of a page.
+
+    The middleware's own begins where malloc puts large blocks, 16 bytes into a page.  Where source
+    and target have the same place in their pages, ``rep movsb``, and with it memcpy, takes five
+    times as long on some processors (measured on an EPYC).
+    """
+    memory = np.empty(nbytes + _PAGE, np.uint8)
+    skipped = (_PAGE // 2 - memory.ctypes.data) % _PAGE
+    return memory[skipped : skipped + nbytes]

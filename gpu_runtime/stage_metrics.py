@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections import defaultdict
 from collections import deque
 import threading
 from types import MappingProxyType
@@ -20,7 +21,7 @@ class StageMetrics:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
-        self._samples: dict[str, deque[float]] = {}
+        self._samples: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=WINDOW))
         self._seen: Counter[str] = Counter()
         self._error = ''
         self._notes: dict[str, str] = {}
@@ -54,7 +55,7 @@ class StageMetrics:
 
         """
         with self._lock:
-            self._samples.setdefault(name, deque(maxlen=WINDOW)).append(duration_s)
+            self._samples[name].append(duration_s)
             self._seen[name] += 1
 
     def fail(self, cause: str, message: str) -> None:
