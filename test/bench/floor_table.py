@@ -149,6 +149,15 @@ def _in_a_process(part: str, request: dict[str, Any], folder: Path) -> dict[str,
     return dict(torch.load(target, weights_only=False))  # written by the line before
 
 
+def _joined(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the figures of one part as lists with an entry per size."""
+    return {
+        'ms': [ms for one in found for ms in one['ms']],
+        'answers': [answers for one in found for answers in one['answers']],
+        'device_mib': [one['device_mib'] for one in found],
+    }
+
+
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure all parts and compare them."""
     device = resolve_device(options.device)
@@ -161,14 +170,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             asdict(write_networks(folder, *size, detector=detector, classifier='resnet18'))
             for size in sizes
         ]
-        request = {
-            'sizes': sizes,
-            'networks': networks,
-            'device': str(device),
-            'repeats': repeats,
-            'precision': options.precision,
+        common = {'device': str(device), 'repeats': repeats, 'precision': options.precision}
+        requests = [
+            {'sizes': [size], 'networks': [files], **common}
+            for size, files in zip(sizes, networks, strict=True)
+        ]
+        parts = {
+            part: _joined([_in_a_process(part, request, folder) for request in requests])
+            for part in PARTS
         }
-        parts = {part: _in_a_process(part, request, folder) for part in PARTS}
     both = zip(parts['stage']['answers'], parts['naive']['answers'], strict=True)
     on_gpu = device.type == 'cuda'
     return {
@@ -211,8 +221,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in range(len(report['sizes'])):
         console.print(table(report, number))
     for part, held in report['device_mib'].items():
-        told = 'not told on this machine' if held is None else f'{held:.0f} MiB'
-        console.print(f'device memory of the whole process, {part}: {told}')
+        for (width, height), mib in zip(report['sizes'], held, strict=True):
+            told = 'not told on this machine' if mib is None else f'{mib:.0f} MiB'
+            console.print(f'device memory of the process, {width}x{height}, {part}: {told}')
     for missing in report['not_measured']:
         console.print(f'not measured without a GPU: {missing}')
     return 0

@@ -95,7 +95,7 @@ def test_the_floor_table_compares_like_with_like(floor_table: Any) -> None:
     """Stage and naive node answer the same, and what a CPU cannot tell is named."""
     report = floor_table.run(Namespace(device='cpu', tiny=True, repeats=1, precision='fp32'))
     assert report['not_measured'] == ['captured networks', 'device memory']
-    assert set(report['device_mib'].values()) == {None}
+    assert all(held == [None] for held in report['device_mib'].values())
     (bare,), (ours,), (naive,) = (report['ms'][part] for part in floor_table.PARTS)
     assert set(ours) == set(naive) == set(floor_table.ROWS)
     assert set(bare['floor']) == set(ours)
