@@ -49,7 +49,9 @@ def suppressed(
         Boxes in pixels of the source.  Does not block.
 
     """
-    boxes, scores, class_ids = _top(boxes, scores, class_ids, limits, MAX_CANDIDATES)
+    # Suppression brings them in order.
+    top = _top(boxes, scores, class_ids, limits, MAX_CANDIDATES, in_order=False)
+    boxes, scores, class_ids = top
     kept = batched_nms(
         boxes,
         scores,
@@ -127,12 +129,14 @@ def _top(
     class_ids: torch.Tensor,
     limits: DetectionLimits,
     count: int,
+    *,
+    in_order: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return at most ``count`` candidates of allowed classes, by falling score."""
+    """Return the ``count`` best candidates of allowed classes, by falling score if asked."""
     if limits.class_mask is not None:
         # Filtered before the cut, so that objects asked for are not lost behind others.
         classes = limits.class_mask.shape[0]
         allowed = limits.class_mask[class_ids.clamp(0, classes - 1)] & (class_ids < classes)
         scores = torch.where(allowed, scores, -1.0)
-    scores, order = scores.topk(min(count, scores.shape[0]))
+    scores, order = scores.topk(min(count, scores.shape[0]), sorted=in_order)
     return boxes[order], scores, class_ids[order]
