@@ -45,7 +45,9 @@ def suppressed(
         Boxes in pixels of the source.  Does not block.
 
     """
-    boxes, scores, class_ids = _top(boxes, scores, class_ids, limits, MAX_CANDIDATES)
+    # Suppression brings them in order.
+    top = _top(boxes, scores, class_ids, limits, MAX_CANDIDATES, in_order=False)
+    boxes, scores, class_ids = top
     kept = batched_nms(
         boxes,
         scores,
@@ -119,9 +121,11 @@ def _top(
     class_ids: torch.Tensor,
     limits: PictureLimits,
     count: int,
+    *,
+    in_order: bool = True,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return at most ``count`` candidates of allowed classes, by falling score."""
+    """Return the ``count`` best candidates of allowed classes, by falling score if asked."""
     # Filtered before the cut, so that objects asked for are not lost behind others.
     scores = torch.where(limits.allows(class_ids), scores, -torch.inf)
-    scores, order = scores.topk(min(count, scores.shape[0]))
+    scores, order = scores.topk(min(count, scores.shape[0]), sorted=in_order)
     return boxes[order], scores, class_ids[order]

@@ -1,6 +1,6 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Suppression on a CUDA device without waiting: a sort and two kernels of fixed shape."""
+"""Suppression on a CUDA device without waiting: four kernels of fixed shape."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gpu_runtime.transforms.cupy_kernel import CupyKernel
 
 class CudaNms:
     """
-    The two kernels of :func:`~gpu_runtime.detection.nms.batched_nms` for one device.
+    The kernels of :func:`~gpu_runtime.detection.nms.batched_nms` for one device.
 
     Parameters
     ----------
@@ -29,8 +29,10 @@ class CudaNms:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._overlap = CupyKernel(nms_kernel.SOURCE, nms_kernel.OVERLAP, device)
-        self._sweep = CupyKernel(nms_kernel.SOURCE, nms_kernel.SWEEP, device)
+        names = (nms_kernel.RANK, nms_kernel.OVERLAP, nms_kernel.SWEEP, nms_kernel.COLLECT)
+        self._rank, self._overlap, self._sweep, self._collect = (
+            CupyKernel(nms_kernel.SOURCE, name, device) for name in names
+        )
 
     def __call__(
         self,
@@ -47,7 +49,7 @@ class CudaNms:
         Parameters
         ----------
         boxes : torch.Tensor
-            float32 (N, 4), left, top, right, bottom, N at least 1.
+            float32 (N, 4), left, top, right, bottom, N from 1 to 65536.
         scores : torch.Tensor
             float32 (N,).
         class_ids : torch.Tensor
@@ -72,32 +74,43 @@ class CudaNms:
 
         """
         boxes, scores, class_ids = boxes.contiguous(), scores.contiguous(), class_ids.contiguous()
-        masked = scores.masked_fill(~valid, -torch.inf)
-        order = torch.sort(masked, descending=True, stable=True).indices
-        valid_count = valid.sum()
-        number = boxes.shape[0]
-        tiles = -(-number // nms_kernel.TILE)
-        bits = torch.empty((number, tiles), dtype=torch.int64, device=boxes.device)
-        inputs = (boxes.data_ptr(), class_ids.data_ptr(), order.data_ptr(), valid_count.data_ptr())
+        valid = valid.contiguous()
+        number, limit = np.int32(boxes.shape[0]), np.int32(max_detections)
+        tiles = -(-int(number) // nms_kernel.TILE)
+        suppressors = torch.empty((tiles, int(number)), dtype=torch.int64, device=boxes.device)
+        words = (nms_kernel.MEMBER_WORDS * int(number), int(number), 1)
+        memory = torch.empty(sum(words), dtype=torch.int32, device=boxes.device)
+        members, chosen, count = (part.data_ptr() for part in memory.split(words))
+        kept = _uninitialised(max_detections, boxes.device)
+        candidates = (scores.data_ptr(), class_ids.data_ptr())
+        self._rank.launch(
+            (-(-int(number) // nms_kernel.RANKED_PER_BLOCK),),
+            (nms_kernel.RANK_THREADS,),
+            (*candidates, valid.data_ptr(), number, members, chosen, count),
+        )
+        bits = suppressors.data_ptr()
         self._overlap.launch(
             (tiles, tiles),
             (nms_kernel.TILE,),
-            (*inputs, bits.data_ptr(), tiles, *_threshold(iou_threshold)),
+            (boxes.data_ptr(), members, count, number, *_threshold(iou_threshold), bits),
         )
-        kept = _uninitialised(max_detections, boxes.device)
-        outputs = (kept.boxes, kept.scores, kept.class_ids, kept.count)
         self._sweep.launch(
-            (1,),
+            (tiles,),
             (nms_kernel.SWEEP_THREADS,),
+            (members, count, bits, number, limit, chosen),
+        )
+        outputs = (kept.boxes, kept.scores, kept.class_ids, kept.count)
+        self._collect.launch(
+            (1,),
+            (nms_kernel.COLLECT_THREADS,),
             (
-                *inputs,
-                scores.data_ptr(),
-                bits.data_ptr(),
-                tiles,
-                max_detections,
+                boxes.data_ptr(),
+                *candidates,
+                chosen,
+                count,
+                limit,
                 *(tensor.data_ptr() for tensor in outputs),
             ),
-            shared_nbytes=8 * tiles,
         )
         return kept
 

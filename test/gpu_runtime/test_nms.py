@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from host_cuda import compile_for_gpu
+from host_cuda import HostKernel
 import numpy as np
 import pytest
 import torch
 from torchvision.ops import batched_nms as torchvision_nms
 
+from gpu_runtime.detection import cuda_nms
 from gpu_runtime.detection import nms_kernel
 from gpu_runtime.detection.cuda_nms import float32_at_most
 from gpu_runtime.detection.detections import Detections
@@ -247,7 +250,91 @@ def test_threshold_in_float32_decides_as_in_double(value: float) -> None:
 
 
 def test_the_kernels_compile_without_a_gpu() -> None:
-    nvrtc = pytest.importorskip('cupy', reason='cupy is not installed').cuda.nvrtc
-    program = nvrtc.createProgram(nms_kernel.SOURCE, 'nms.cu', [], [])
-    nvrtc.compileProgram(program, ['--gpu-architecture=compute_75', '--std=c++17'])
-    assert b'.visible .entry' in nvrtc.getPTX(program)
+    assert compile_for_gpu(nms_kernel.SOURCE).count(b'.visible .entry') == 4
+
+
+def test_constants_of_the_launches_are_those_of_the_source() -> None:
+    share = nms_kernel.RANKED_PER_BLOCK * 32 // nms_kernel.RANK_THREADS
+    constants = (nms_kernel.TILE, share, nms_kernel.MOST_TILES)
+    assert 'TILE = {}, SHARE = {}, MOST_TILES = {};'.format(*constants) in nms_kernel.SOURCE
+    assert nms_kernel.MOST_TILES * nms_kernel.TILE == MAX_CANDIDATES
+    assert nms_kernel.SWEEP_THREADS % nms_kernel.TILE == 0
+
+
+@pytest.fixture
+def kernels(monkeypatch: pytest.MonkeyPatch) -> cuda_nms.CudaNms:
+    """Return the CUDA source, compiled as C++ and launched as on a device."""
+    monkeypatch.setattr(cuda_nms, 'CupyKernel', HostKernel)
+    return cuda_nms.CudaNms(CPU)
+
+
+def assert_kernels_do_the_same(
+    kernels: cuda_nms.CudaNms, given: Candidates, *, score: float, iou: float, limit: int
+) -> int:
+    """Compare with the path of the host, bit by bit, and return how many are kept."""
+    found = kernels(*given, given[1] >= score, iou, limit)
+    expected = batched_nms(*given, score_threshold=score, iou_threshold=iou, max_detections=limit)
+    for name in ('count', 'scores', 'class_ids'):
+        assert torch.equal(getattr(found, name), getattr(expected, name)), name
+    assert torch.equal(found.boxes.nan_to_num(7), expected.boxes.nan_to_num(7))
+    return int(found.count)
+
+
+@pytest.mark.parametrize('iou', [0.3, 0.7])
+@pytest.mark.parametrize(
+    ('number', 'classes', 'side_px', 'score', 'limit'),
+    [
+        (1, 1, 50.0, 0.0, 5),
+        (1, 1, 50.0, 2.0, 5),
+        (63, 3, 100.0, 0.1, 300),
+        (64, 1, 300.0, 0.0, 300),
+        (65, 1, 300.0, 0.0, 300),
+        (200, 2, 300.0, 2.0, 5),  # none valid
+        (300, 80, 100.0, 0.5, 300),
+        (640, 5, 300.0, 0.0, 500),  # as levels of a pyramid: several tiles each
+        (640, 1, 100.0, 0.0, 640),
+        (640, 1, 400.0, 0.0, 20),  # full long before the end
+        (1100, 600, 400.0, 0.1, 1100),  # more kept than the last kernel has threads
+    ],
+)
+def test_the_source_of_the_kernels_keeps_the_same(
+    kernels: cuda_nms.CudaNms,
+    number: int,
+    classes: int,
+    side_px: float,
+    score: float,
+    limit: int,
+    iou: float,
+) -> None:
+    given = candidates(number, classes=classes, side_px=side_px)
+    kept = assert_kernels_do_the_same(kernels, given, score=score, iou=iou, limit=limit)
+    assert kept > 0 or score > 1
+
+
+@pytest.mark.parametrize('iou', [0.0, 1 / 3, 1.0])
+def test_ties_in_the_source_of_the_kernels(kernels: cuda_nms.CudaNms, iou: float) -> None:
+    boxes, scores, class_ids = candidates(400, classes=2, side_px=5.0)
+    given = ((boxes / 32).round(), (scores * 5).round() / 5, class_ids * 10**12 - 1)
+    assert_kernels_do_the_same(kernels, given, score=0.2, iou=iou, limit=400)
+
+
+def test_one_box_suppresses_all(kernels: cuda_nms.CudaNms) -> None:
+    boxes = torch.tensor([[1.0, 2.0, 30.0, 40.0]]).repeat(150, 1)
+    given = (boxes, torch.linspace(0.1, 1, 150), torch.zeros(150, dtype=torch.int64))
+    assert assert_kernels_do_the_same(kernels, given, score=0.0, iou=0.5, limit=9) == 1
+
+
+def test_a_chain_of_overlaps_keeps_every_other_box(kernels: cuda_nms.CudaNms) -> None:
+    left = torch.arange(200.0) * 4
+    boxes = torch.stack((left, left * 0, left + 10, left * 0 + 10), dim=1)
+    given = (boxes, torch.linspace(1, 0.1, 200), torch.zeros(200, dtype=torch.int64))
+    assert assert_kernels_do_the_same(kernels, given, score=0.0, iou=0.4, limit=200) == 100
+
+
+def test_broken_numbers_in_the_source_of_the_kernels(kernels: cuda_nms.CudaNms) -> None:
+    boxes, scores, class_ids = candidates(200, classes=1, side_px=300.0)
+    scores[::7] = float('nan')
+    boxes[1::11] = float('nan')
+    boxes[3::13] = float('inf')
+    given = (boxes, scores, class_ids)
+    assert_kernels_do_the_same(kernels, given, score=0.1, iou=0.5, limit=200)

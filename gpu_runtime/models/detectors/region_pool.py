@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from functools import reduce
+from collections.abc import Sequence
+import functools
 import math
 from typing import Any
 
@@ -12,16 +13,20 @@ import torch
 from torchvision.ops import roi_align
 from torchvision.ops.poolers import LevelMapper
 
+from gpu_runtime.models.detectors.cuda_region_pool import CudaRegionPool
+from gpu_runtime.models.detectors.cuda_region_pool import is_poolable
+
 _ELSEWHERE = -1e6
 """Left of and above every map, in pixels: RoI align reads nothing there and gives zeros."""
 
 
 class RegionPool:
     """
-    Pool every region from every level, and from all but its own nothing.
+    Pool every region from the level that torchvision pools it from.
 
     torchvision sorts the regions by level, which gives each level a number of regions that
-    depends on the picture.
+    depends on the picture.  On CUDA a kernel of our own picks the level of each region.
+    Elsewhere every region is pooled from every level, and from all but its own nothing.
 
     Parameters
     ----------
@@ -60,7 +65,23 @@ class RegionPool:
         mapper = LevelMapper(
             -octaves[0], -octaves[-1], self._pool.canonical_scale, self._pool.canonical_level
         )
-        levels = mapper([boxes])
+        kernels = (
+            _kernels(boxes.device, self._pool.output_size, self._pool.sampling_ratio)
+            if is_poolable(maps, boxes, octaves) and self._pool.sampling_ratio > 0
+            else None
+        )
+        if kernels is None:
+            return self._from_every_level(maps, boxes, octaves, mapper([boxes]))
+        return kernels(maps, boxes, octaves, mapper)
+
+    def _from_every_level(
+        self,
+        maps: Sequence[torch.Tensor],
+        boxes: torch.Tensor,
+        octaves: Sequence[int],
+        levels: torch.Tensor,
+    ) -> torch.Tensor:
+        """Pool with torchvision's kernel for one level, as often as there are levels."""
         pooled: list[torch.Tensor] = [
             roi_align(
                 # In float32, as torch's autocast does: float16 cannot count a picture's columns.
@@ -72,7 +93,16 @@ class RegionPool:
             )
             for number, (level, octave) in enumerate(zip(maps, octaves, strict=True))
         ]
-        return reduce(torch.add, pooled).to(maps[0].dtype)
+        return functools.reduce(torch.add, pooled).to(maps[0].dtype)
+
+
+@functools.cache
+def _kernels(device: torch.device, size: tuple[int, int], ratio: int) -> CudaRegionPool | None:
+    """Return the kernels for a device, or None where CuPy is missing: suppression warns of it."""
+    try:
+        return CudaRegionPool(device, size, ratio)
+    except ImportError:
+        return None
 
 
 def _regions(boxes: torch.Tensor) -> torch.Tensor:

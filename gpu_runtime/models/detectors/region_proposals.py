@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -58,31 +59,39 @@ class RegionProposals(torch.nn.Module):
 
         """
         logits, deltas = self.head(maps)
-        places = anchors.split([level.numel() for level in logits])
-        best = [self._best(*level) for level in zip(logits, deltas, places, strict=True)]
-        boxes = clip_boxes_to_image(torch.cat([boxes for boxes, _ in best]), image_hw)
-        scores = torch.cat([scores for _, scores in best])
-        levels = [
-            torch.full_like(scores, level, dtype=torch.int64)
-            for level, (_, scores) in enumerate(best)
-        ]
+        best, places = self._best(logits)
+        # From (1, 4 A, h, w) to the order of the anchors: row, column, anchor.
+        moves = [level[0].unflatten(0, (-1, 4)).permute(2, 3, 0, 1) for level in deltas]
+        chosen = torch.cat([level.reshape(-1, 4) for level in moves])[places]
+        boxes = decode_deltas(self._coder, chosen.float(), anchors[places])
+        boxes = clip_boxes_to_image(boxes, image_hw)
+        fit = at_least(boxes, self._smallest_px) & (best.sigmoid() >= self._score_threshold)
+        levels = torch.arange(len(maps), device=boxes.device)[:, None].expand_as(best)
         kept = batched_nms(
-            boxes,
-            scores.masked_fill(~at_least(boxes, self._smallest_px), -torch.inf),
-            torch.cat(levels),
-            score_threshold=self._score_threshold,
+            boxes.flatten(0, 1),
+            # By logits: the probabilities of the best are all 1, and would lose their order.
+            best.masked_fill(~fit, -torch.inf).flatten(),
+            levels.flatten(),
+            score_threshold=torch.finfo(torch.float32).min,
             iou_threshold=self._iou_threshold,
             max_detections=self._count,
         )
         return kept.boxes, torch.arange(self._count, device=boxes.device) < kept.count
 
-    def _best(
-        self, logits: torch.Tensor, deltas: torch.Tensor, anchors: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return boxes and scores of the best anchors of a level."""
-        # From (1, A, h, w) and (1, 4 A, h, w) to the order of the anchors: row, column, anchor.
-        flat = logits[0].permute(1, 2, 0).flatten().float()
-        score, chosen = flat.topk(min(self._per_level, flat.shape[0]))
-        moves = deltas[0].unflatten(0, (-1, 4)).permute(2, 3, 0, 1).reshape(-1, 4)
-        boxes = decode_deltas(self._coder, moves[chosen].float(), anchors[chosen])
-        return boxes, score.sigmoid()
+    def _best(self, logits: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Return the logits, float32, and the anchors' numbers of the best of each level.
+
+        In one search for all levels, which are filled up to the length of the longest; so are
+        their results, (levels, K), with -inf and the number of any anchor.  In no order:
+        suppression sorts them.
+        """
+        lengths = [level.numel() for level in logits]
+        rows = logits[0].new_full((len(logits), max(lengths)), -torch.inf)
+        for row, level, length in zip(rows, logits, lengths, strict=True):
+            # From (1, A, h, w) to the order of the anchors.
+            row[:length].view(*level.shape[2:], -1).copy_(level[0].permute(1, 2, 0))
+        best, places = rows.topk(min(self._per_level, max(lengths)), sorted=False)
+        for row, first in zip(places[1:], itertools.accumulate(lengths[:-1]), strict=True):
+            row.add_(first)
+        return best.float(), places.clamp_(max=sum(lengths) - 1)
