@@ -14,6 +14,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from functools import partial
 import queue
 import threading
 import time
@@ -24,6 +25,7 @@ from gpu_components.messages import image_message
 from gpu_components.output import Result
 from gpu_components.raw_sender import RawSender
 from gpu_components.serialized import Serialized
+from gpu_components.turns import TURNS
 from gpu_runtime.event import Event
 from gpu_runtime.frame import Frame
 
@@ -164,7 +166,7 @@ class Egress:
         pending.done.wait_host()
         self._metrics.observe('device', pending.done.seconds_since(pending.started))
         for frame, publisher, build, download in pending.downloads:
-            message = build(frame.header, *download.arrays)
+            message = TURNS.run(partial(build, frame.header, *download.arrays))
             if isinstance(message, Serialized):
                 self._sender.send(publisher, message)
             else:

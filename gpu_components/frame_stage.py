@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 import time
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import torch
 
 from gpu_components.camera_topics import topic_of
 from gpu_components.stage import Stage
+from gpu_components.turns import TURNS
 
 if TYPE_CHECKING:
     from gpu_components.output import Results
@@ -55,7 +57,7 @@ class FrameStage(Stage):
             self._apply_swap()
             fresh = [(index, frame) for index, frame in items if not self._stale(frame)]
             if fresh:
-                self._guarded(lambda: self._submit(fresh), _described(fresh))  # noqa: B023
+                self._guarded(partial(TURNS.run, partial(self._submit, fresh)), _described(fresh))
             # Not to be held while the stage waits for the next ones.
             del items, fresh
 

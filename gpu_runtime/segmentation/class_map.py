@@ -85,4 +85,6 @@ def _resized(outputs: torch.Tensor, hw: tuple[int, int]) -> torch.Tensor:
 
 
 def _nearest(ids: torch.Tensor, hw: tuple[int, int]) -> torch.Tensor:
+    if tuple(ids.shape[2:]) == hw:
+        return ids.contiguous()
     return functional.interpolate(ids, hw, mode='nearest-exact').contiguous()

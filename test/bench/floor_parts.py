@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
+import queue
+import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -36,6 +38,10 @@ from gpu_runtime.header import Header
 from gpu_runtime.image_format import ImageFormat
 
 Stages = dict[str, Callable[[], Any]]
+
+IN_FLIGHT = 3
+BURST = 30
+"""Frames of which the period is taken where they overlap."""
 
 
 def device_mib(device: torch.device) -> float | None:
@@ -183,7 +189,24 @@ def our_stages(
         stage: lambda members=members: run(members) for stage, members in direct.items()
     }
     everybody = [one for members in direct.values() for one in members]
-    return calls | {'all': lambda: run(everybody)}
+
+    def overlapped() -> None:
+        """Enqueue frames while another thread waits for those before and builds messages."""
+        under_way: queue.Queue[Any] = queue.Queue(IN_FLIGHT)
+
+        def finish() -> None:
+            while (enqueued := under_way.get()) is not None:
+                collect(header, enqueued)
+
+        collector = threading.Thread(target=finish)
+        collector.start()
+        for _ in range(BURST):
+            frame = context.frame(header, layout, data)
+            under_way.put([item for one in everybody for item in one.enqueue(frame)])
+        under_way.put(None)
+        collector.join()
+
+    return calls | {'all': lambda: run(everybody), 'all, overlapped': overlapped}
 
 
 # -- the naive nodes -----------------------------------------------------------------------------

@@ -65,14 +65,14 @@ class RegionProposals(torch.nn.Module):
         chosen = torch.cat([level.reshape(-1, 4) for level in moves])[places]
         boxes = decode_deltas(self._coder, chosen.float(), anchors[places])
         boxes = clip_boxes_to_image(boxes, image_hw)
-        fit = at_least(boxes, self._smallest_px) & (best.sigmoid() >= self._score_threshold)
+        fit = at_least(boxes, self._smallest_px)
         levels = torch.arange(len(maps), device=boxes.device)[:, None].expand_as(best)
         kept = batched_nms(
             boxes.flatten(0, 1),
-            # By logits: the probabilities of the best are all 1, and would lose their order.
-            best.masked_fill(~fit, -torch.inf).flatten(),
+            # Where probabilities are 1, by level and then by logit, the order in which they are.
+            best.sigmoid().masked_fill(~fit, -torch.inf).flatten(),
             levels.flatten(),
-            score_threshold=torch.finfo(torch.float32).min,
+            score_threshold=self._score_threshold,
             iou_threshold=self._iou_threshold,
             max_detections=self._count,
         )
@@ -83,15 +83,14 @@ class RegionProposals(torch.nn.Module):
         Return the logits, float32, and the anchors' numbers of the best of each level.
 
         In one search for all levels, which are filled up to the length of the longest; so are
-        their results, (levels, K), with -inf and the number of any anchor.  In no order:
-        suppression sorts them.
+        their results, (levels, K), with -inf and the number of any anchor.
         """
         lengths = [level.numel() for level in logits]
         rows = logits[0].new_full((len(logits), max(lengths)), -torch.inf)
         for row, level, length in zip(rows, logits, lengths, strict=True):
             # From (1, A, h, w) to the order of the anchors.
             row[:length].view(*level.shape[2:], -1).copy_(level[0].permute(1, 2, 0))
-        best, places = rows.topk(min(self._per_level, max(lengths)), sorted=False)
+        best, places = rows.topk(min(self._per_level, max(lengths)))
         for row, first in zip(places[1:], itertools.accumulate(lengths[:-1]), strict=True):
             row.add_(first)
         return best.float(), places.clamp_(max=sum(lengths) - 1)
