@@ -76,7 +76,7 @@ class RawSender:
             If the middleware refuses it.
 
         """
-        data = self._in_one_piece(message)
+        data = self.joined(message)
         raw = _SerializedMessage(data.ctypes.data, data.nbytes, data.nbytes)
         with publisher.handle:
             status = _RCL.rcl_publish_serialized_message(publisher.handle.pointer, raw, None)
@@ -85,7 +85,21 @@ class RawSender:
             _RCL.rcutils_reset_error()
             raise RuntimeError(f'{publisher.topic_name} was not published: {text}')
 
-    def _in_one_piece(self, message: Serialized) -> NDArray[np.uint8]:
+    def joined(self, message: Serialized) -> NDArray[np.uint8]:
+        """
+        Put a message together.
+
+        Parameters
+        ----------
+        message : Serialized
+            Of any type.
+
+        Returns
+        -------
+        numpy.ndarray
+            uint8 (n,), overwritten by the next call; the lock is free while bytes are copied.
+
+        """
         parts = [np.frombuffer(part, np.uint8) for part in message.parts]
         if len(parts) == 1:
             return parts[0]

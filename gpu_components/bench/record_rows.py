@@ -115,7 +115,8 @@ def costs(record: dict[str, Any]) -> tuple[str, ...]:
     """
     found = record['at_peak'] or record['at_common_rate']
     spent = found['cpu_ms_per_frame']
-    own = {name: ms for name, ms in spent.items() if name not in ('publisher', 'monitor')}
+    others = ('publisher', 'monitor')
+    own = {name: ms for name, ms in spent.items() if not name.startswith(others)}
     memory = record['memory']
     answers = record['set_parameters_ms']
     return (

@@ -25,6 +25,7 @@ from gpu_components.bench.child_process import ChildProcess
 from gpu_components.bench.contenders import NODES
 from gpu_components.bench.contenders import Setup
 from gpu_components.bench.contenders import start
+from gpu_components.bench.instruments import Monitors
 from gpu_components.bench.instruments import start_monitor
 from gpu_components.bench.instruments import start_publisher
 from gpu_components.bench.performance import Performance
@@ -60,7 +61,7 @@ class Session:
         Its processes.
     publisher : ChildProcess or None
         Plays the cameras; None if the container has cameras of its own.
-    monitor : ChildProcess
+    monitor : Monitors
         Watches.
 
     """
@@ -70,13 +71,13 @@ class Session:
         scenario: Scenario,
         contenders: list[ChildProcess],
         publisher: ChildProcess | None,
-        monitor: ChildProcess,
+        monitor: Monitors,
     ) -> None:
         self.scenario = scenario
         self.contenders = contenders
         self.publisher = publisher
         self.monitor = monitor
-        others = [publisher, monitor] if publisher else [monitor]
+        others = [*([publisher] if publisher else []), *monitor.processes]
         self._pids = {process.name: process.pid for process in [*contenders, *others]}
         self._sources = source_nodes(scenario)
 

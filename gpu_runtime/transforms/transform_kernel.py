@@ -17,7 +17,7 @@ PIXELS = 2
 MOST_THREADS = 160
 """Of a block: a strip of 320 columns, half of the usual 640."""
 
-WORDS = {True: 5, False: 2}
+WORDS = {True: 3, False: 2}
 """Of four bytes that a thread waits for at once, by whether no window has more than four rows."""
 
 PARAMETERS = np.dtype(

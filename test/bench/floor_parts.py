@@ -29,6 +29,7 @@ from gpu_components.memory_manager import MemoryManager
 from gpu_components.messages import image_message
 from gpu_components.object_detector import ObjectDetector
 from gpu_components.output import Result
+from gpu_components.raw_sender import RawSender
 from gpu_components.semantic_segmenter import SemanticSegmenter
 from gpu_components.serialized import Serialized
 from gpu_runtime.card_memory import read_card
@@ -149,15 +150,20 @@ class Direct:
         self.context.budget.close_account(self.account)
 
 
-def collect(header: Header, enqueued: list[tuple[str, Any, Any]]) -> dict[str, Any]:
-    """Do what the egress threads do: wait, and build the messages."""
+_SENDER = RawSender()
+
+
+def collect(
+    header: Header, enqueued: list[tuple[str, Any, Any]], *, keep: bool = False
+) -> dict[str, Any]:
+    """Do what the egress threads do: wait, build the messages, put them together."""
     messages = {}
     for topic, build, download in enqueued:
         download.wait()
         messages[topic] = build(header, *download.arrays)
         if isinstance(messages[topic], Serialized):
-            # In the container it is put together here, while the slab is still leased.
-            messages[topic] = bytes(messages[topic])
+            data = _SENDER.joined(messages[topic])
+            messages[topic] = data.tobytes() if keep else data
         download.release()
     return messages
 
@@ -181,12 +187,14 @@ def our_stages(
             stack.callback(one.close)
             direct.setdefault(stage, []).append(one)
 
-    def run(members: list[Direct]) -> dict[str, Any]:
+    def run(members: list[Direct], keep: bool) -> dict[str, Any]:
         frame = context.frame(header, layout, data)
-        return collect(header, [item for one in members for item in one.enqueue(frame)])
+        enqueued = [item for one in members for item in one.enqueue(frame)]
+        return collect(header, enqueued, keep=keep)
 
     calls: Stages = {
-        stage: lambda members=members: run(members) for stage, members in direct.items()
+        stage: lambda keep=False, members=members: run(members, keep)
+        for stage, members in direct.items()
     }
     everybody = [one for members in direct.values() for one in members]
 
@@ -206,7 +214,7 @@ def our_stages(
         under_way.put(None)
         collector.join()
 
-    return calls | {'all': lambda: run(everybody), 'all, overlapped': overlapped}
+    return calls | {'all': lambda keep=False: run(everybody, keep), 'all, overlapped': overlapped}
 
 
 # -- the naive nodes -----------------------------------------------------------------------------
