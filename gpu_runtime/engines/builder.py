@@ -46,6 +46,8 @@ from gpu_runtime.models.loaded_engine import load_engine
 from gpu_runtime.models.model import Model
 from gpu_runtime.models.model_source import ModelSource
 from gpu_runtime.models.precision import bring_to
+from gpu_runtime.models.precision import casting_device
+from gpu_runtime.models.precision import may_fuse
 from gpu_runtime.models.precision import dtype_of
 from gpu_runtime.models.precision import keep_fp32_exact
 from gpu_runtime.models.source_kind import SourceKind
@@ -123,18 +125,20 @@ class Builder:
         module = ModelSource(kind, order.name).load(
             weights=order.weights,
             allow_unsafe_models=order.allow_unsafe_models,
-            device=self._device,
+            device=casting_device(kind, self._device),
         )
         if (self._folder / STATE).exists():
             state = torch.load(self._folder / STATE, map_location='cpu', weights_only=True)
             module.load_state_dict(state)
-        reference = Forward(module)(*self._inputs)
+        reference = Forward(copy.deepcopy(module).to(self._device))(*self._inputs)
         reference = tuple(tensor.clone() for tensor in reference)
         # Compilers are told about TF32, and get layers that they know.
         self._layers = copy.deepcopy(module)
         if order.precision != 'tf32':
-            self._layers = bring_to(self._layers, order.precision, kind, fuse=False)
-        module = bring_to(module, order.precision, kind)
+            self._layers = bring_to(self._layers, order.precision, kind)
+        self._layers = self._layers.to(self._device)
+        fuse = may_fuse(self._device, order.weights)
+        module = bring_to(module, order.precision, kind, fuse=fuse).to(self._device)
         if weights_hash(module) != order.state or graph_hash(module, order.name) != order.graph:
             raise EngineError(
                 f'{order.model} is not what it was when the build was asked for; expected the '

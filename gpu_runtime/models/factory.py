@@ -20,6 +20,8 @@ from gpu_runtime.models.eager import EagerModel
 from gpu_runtime.models.engine_model import EngineModel
 from gpu_runtime.models.forward import Forward
 from gpu_runtime.models.precision import bring_to
+from gpu_runtime.models.precision import casting_device
+from gpu_runtime.models.precision import may_fuse
 from gpu_runtime.models.precision import dtype_of
 from gpu_runtime.models.precision import Precision
 from gpu_runtime.models.precision import precision_problem
@@ -97,12 +99,18 @@ def load_model(
     _require_possible(device, backend, precision, fixed_shape)
     if backend in COMPILERS:
         _require_compiler(source, device, backend, precision, engines)
-    module = source.load(weights=weights, allow_unsafe_models=allow_unsafe_models, device=device)
+    module = source.load(
+        weights=weights,
+        allow_unsafe_models=allow_unsafe_models,
+        device=casting_device(source.kind, device),
+    )
     half = dtype_of(precision) is not torch.float32
     if half and not fixed_shape:
+        module = module.to(device)
         forward = Forward(module, torch.float32, autocast=dtype_of(precision), finish=finish)
         return EagerModel(forward)
-    module = bring_to(module, precision, source.kind)
+    fuse = may_fuse(device, weights)
+    module = bring_to(module, precision, source.kind, fuse=fuse).to(device)
     forward = Forward(module, dtype_of(precision), finish=finish, widen=widen)
     compiled = backend in COMPILERS or (
         backend == 'auto'

@@ -85,8 +85,51 @@ def precision_problem(precision: str, device: torch.device) -> str:
     )
 
 
+def casting_device(kind: SourceKind, device: torch.device) -> torch.device:
+    """
+    Return where a network is loaded to be brought to its precision.
+
+    Parameters
+    ----------
+    kind : SourceKind
+        Where it comes from.
+    device : torch.device
+        Where it will run.
+
+    Returns
+    -------
+    torch.device
+        The host, so that float32 weights never take memory of the device; for traced networks,
+        which name the device in their graphs, that device.
+
+    """
+    traced = kind in (SourceKind.EXPORTED, SourceKind.TORCHSCRIPT)
+    return device if traced else torch.device('cpu')
+
+
+def may_fuse(device: torch.device, weights: str) -> bool:
+    """
+    Tell whether convolutions take along what follows them.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the network runs.
+    weights : str
+        As for :meth:`ModelSource.load`.
+
+    Returns
+    -------
+    bool
+        On CUDA; not with random weights, which are handed to whoever compiles the network, by the
+        names that they have before the batch norms are folded.
+
+    """
+    return device.type == 'cuda' and weights != 'none'
+
+
 def bring_to(
-    module: torch.nn.Module, precision: str, kind: SourceKind, *, fuse: bool = True
+    module: torch.nn.Module, precision: str, kind: SourceKind, *, fuse: bool = False
 ) -> torch.nn.Module:
     """
     Bring a network to a precision; changes the module that is given.
@@ -100,8 +143,8 @@ def bring_to(
     kind : SourceKind
         Where it came from.
     fuse : bool
-        Whether convolutions may take along what follows them, in an operation that no compiler
-        knows: on CUDA, in half precision.
+        Whether convolutions take along what follows them in half precision: for CUDA, by an
+        operation that no compiler knows.
 
     Returns
     -------
@@ -119,16 +162,12 @@ def bring_to(
         return _convolve_in_tf32(module, kind)
     if precision == 'fp32':
         return module
-    if fuse and kind is not SourceKind.TORCHSCRIPT and _on_cuda(module):
+    if fuse and kind is not SourceKind.TORCHSCRIPT:
         # Imported here: it takes torchvision along, which takes long to load.
         from gpu_runtime.models.fused_convolutions import fuse_convolutions
 
         fuse_convolutions(module)
     return to_channels_last(module.to(dtype_of(precision)), kind)
-
-
-def _on_cuda(module: torch.nn.Module) -> bool:
-    return any(parameter.is_cuda for parameter in module.parameters())
 
 
 def _convolve_in_tf32(module: torch.nn.Module, kind: SourceKind) -> torch.nn.Module:

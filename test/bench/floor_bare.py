@@ -104,7 +104,7 @@ def bare_networks(
     }
     return {
         stage: (
-            bring_to(network.to(device), precision, SourceKind.TORCHVISION, fuse=False),
+            bring_to(network.to(device), precision, SourceKind.TORCHVISION),
             tensor.to(dtype_of(precision)),
         )
         for stage, (network, tensor) in networks.items()
