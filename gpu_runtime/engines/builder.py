@@ -47,9 +47,9 @@ from gpu_runtime.models.model import Model
 from gpu_runtime.models.model_source import ModelSource
 from gpu_runtime.models.precision import bring_to
 from gpu_runtime.models.precision import casting_device
-from gpu_runtime.models.precision import may_fuse
 from gpu_runtime.models.precision import dtype_of
 from gpu_runtime.models.precision import keep_fp32_exact
+from gpu_runtime.models.precision import may_fuse
 from gpu_runtime.models.source_kind import SourceKind
 
 _NICE = 10

@@ -21,8 +21,8 @@ from gpu_runtime.models.engine_model import EngineModel
 from gpu_runtime.models.forward import Forward
 from gpu_runtime.models.precision import bring_to
 from gpu_runtime.models.precision import casting_device
-from gpu_runtime.models.precision import may_fuse
 from gpu_runtime.models.precision import dtype_of
+from gpu_runtime.models.precision import may_fuse
 from gpu_runtime.models.precision import Precision
 from gpu_runtime.models.precision import precision_problem
 from gpu_runtime.models.precision import PRECISIONS
