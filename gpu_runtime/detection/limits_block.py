@@ -68,7 +68,8 @@ class LimitsBlock:
         with torch.inference_mode(False):  # else it could not be written outside of that mode
             self._rows = torch.from_numpy(self._packed(self._written)).to(device)
         self.pictures = tuple(PictureLimits(row, classes, capacity) for row in self._rows)
-        pinned.reserve(self._rows.numel(), _UNFINISHED)
+        if self._rows.is_cuda:
+            pinned.reserve(self._rows.numel(), _UNFINISHED)
 
     def write(self, limits: DetectionLimits, places: Sequence[AffineMap]) -> None:
         """
@@ -105,6 +106,9 @@ class LimitsBlock:
         return np.stack([pack_limits(*picture, self._classes) for picture in wanted])
 
     def _upload(self, rows: np.ndarray) -> None:
+        if not self._rows.is_cuda:
+            self._rows.copy_(torch.from_numpy(rows))
+            return
         slab = self._pinned.lease(rows.nbytes, 'limits')
         np.copyto(slab.array, rows.reshape(-1))
         self._rows.view(-1).copy_(slab.tensor, non_blocking=True)
