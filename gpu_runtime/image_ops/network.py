@@ -201,20 +201,19 @@ class NetworkStep:
 
         """
         planes = picture.luma() if self._channels == 1 else picture.planes.expand(3, -1, -1)
-        planes = planes if picture.bounded else planes.clamp(0, 255)
         multiple = self._operation.multiple
         width = self._width or -(-picture.width // multiple) * multiple
         height = self._height or -(-picture.height // multiple) * multiple
         if (width, height) != (picture.width, picture.height):
             planes = resized(planes, width, height)
-        found = self._require_picture(self._model(planes[None] / 255.0))
+        found = self._require_picture(self._model(planes[None].clamp(0, 255) / 255.0))
         size = (
             round(picture.width * found.shape[2] / width),
             round(picture.height * found.shape[1] / height),
         )
         if size != (found.shape[2], found.shape[1]):
             found = resized(found, *size)
-        return _replaced(picture, found * 255.0)
+        return _replaced(picture, found.clamp(0, 1) * 255.0)
 
     def close(self) -> None:
         """Release the network."""
@@ -235,6 +234,6 @@ def _replaced(picture: Picture, planes: torch.Tensor) -> Picture:
     height, width = planes.shape[1:]
     camera = picture.camera and picture.camera.scaled(width, height)
     if planes.shape[0] == 1:
-        return replace(picture, planes=planes, encoding='mono8', camera=camera, bounded=False)
+        return replace(picture, planes=planes, encoding='mono8', camera=camera)
     encoding = 'rgb8' if picture.encoding == 'mono8' else picture.encoding
-    return replace(picture, planes=planes, encoding=encoding, camera=camera, bounded=False)
+    return replace(picture, planes=planes, encoding=encoding, camera=camera)

@@ -40,15 +40,12 @@ class Picture:
         One of :data:`OUTPUT_ENCODINGS`, that :meth:`pixels` writes.
     camera : CameraModel, optional
         Calibration that holds for these pixels.
-    bounded : bool
-        Whether no value is beyond 0 to 255.
 
     """
 
     planes: torch.Tensor
     encoding: str
     camera: CameraModel | None = None
-    bounded: bool = False
 
     @classmethod
     def of(cls, frame: Frame, stream: Stream, camera: CameraModel | None = None) -> Picture:
@@ -82,8 +79,7 @@ class Picture:
         kind, count = ('mono', 1) if grey else ('rgb', 3)
         spec = TensorSpec(0, 0, channels=kind, scale=1.0, mean=(0.0,) * count, std=(1.0,) * count)
         planes = frame.tensor(spec, stream).tensor[0]
-        fitting = _fitting(camera, frame.format.width, frame.format.height)
-        return cls(planes, encoding, fitting, bounded=True)
+        return cls(planes, encoding, _fitting(camera, frame.format.width, frame.format.height))
 
     @property
     def width(self) -> int:
@@ -116,7 +112,7 @@ class Picture:
             Same encoding.
 
         """
-        return replace(self, planes=planes, bounded=False)
+        return replace(self, planes=planes)
 
     def luma(self) -> torch.Tensor:
         """Return the grey picture, float32 (1, H, W), not rounded."""

@@ -22,6 +22,8 @@ from gpu_runtime.errors import ModelError
 from gpu_runtime.gpu_context import GpuContext
 from gpu_runtime.image_ops import ImageChain
 from gpu_runtime.image_ops import parse_operations
+from gpu_runtime.image_ops.network import Network
+from gpu_runtime.image_ops.network import NetworkStep
 
 
 def test_chain_rounds_once(apply: Apply) -> None:
@@ -105,3 +107,27 @@ def test_chain_releases_networks_when_a_later_one_fails(
     texts = (f'model source={good} width=8 height=8', f'model source={tmp_path}/missing.onnx')
     with pytest.raises(ModelError, match='does not exist'):
         ImageChain(parse_operations(texts), context)
+
+
+class Recorder:
+    """A model that keeps what it was given, and answers beyond white and black."""
+
+    def __call__(self, image: torch.Tensor) -> tuple[torch.Tensor]:
+        """Return three times the picture less one."""
+        self.given = image.clone()
+        return (image * 3.0 - 1.0,)
+
+
+@pytest.mark.parametrize('before', ['resize width=240 interpolation=cubic', 'sharpen amount=3'])
+def test_a_network_sees_and_leaves_nothing_beyond_black_and_white(
+    context: GpuContext, before: str
+) -> None:
+    """Cubic weights and sharpening overshoot at edges."""
+    picture = ImageChain(parse_operations([before]), context)(read(context, RGB))
+    assert float(picture.planes.max()) > 255.0
+    (operation,) = parse_operations(['model source=any.onnx'])
+    assert isinstance(operation, Network)
+    model = Recorder()
+    result = NetworkStep(model, operation, (3, 0, 0))(picture)  # type: ignore[arg-type]
+    assert 0.0 <= float(model.given.min()) < float(model.given.max()) <= 1.0
+    assert 0.0 <= float(result.planes.min()) < float(result.planes.max()) <= 255.0
