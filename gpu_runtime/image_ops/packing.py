@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from gpu_runtime.transforms.cupy_kernel import CupyKernel
+from gpu_runtime.transforms.cupy_kernel import kernel_if_cupy
 
 if TYPE_CHECKING:
     from gpu_runtime.encoding import Encoding
@@ -53,7 +52,10 @@ def packed(planes: torch.Tensor, encoding: Encoding) -> torch.Tensor:
     count, height, width = planes.shape
     shape = (height, width, encoding.channels)
     pixels = torch.empty(shape, dtype=torch.uint8, device=planes.device)
-    kernel = _kernel(planes.device, encoding.channels, count) if planes.is_cuda else None
+    kernel = None
+    if planes.is_cuda:
+        options = (f'-DCHANNELS={encoding.channels}', f'-DPLANES={count}')
+        kernel = kernel_if_cupy(SOURCE, 'pack', planes.device, options)
     if kernel is not None:
         number = height * width
         places = (np.int32(place) for place in encoding.order)
@@ -65,13 +67,3 @@ def packed(planes: torch.Tensor, encoding: Encoding) -> torch.Tensor:
         pixels[:, :, place] = plane
     pixels[:, :, 3:] = 255
     return pixels
-
-
-@functools.cache
-def _kernel(device: torch.device, channels: int, planes: int) -> CupyKernel | None:
-    """Return the kernel, or None where CuPy is missing, which the image transform tells."""
-    options = (f'-DCHANNELS={channels}', f'-DPLANES={planes}')
-    try:
-        return CupyKernel(SOURCE, 'pack', device, options=options)
-    except ImportError:
-        return None

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+import functools
 import importlib
 from typing import Any
 
@@ -109,3 +110,27 @@ class CupyKernel:
             external = torch.cuda.current_stream(self._device)
             stream = self._streams[address] = self._cupy.cuda.Stream.from_external(external)
         return stream
+
+
+@functools.cache
+def kernel_if_cupy(
+    source: str, name: str, device: torch.device, options: tuple[str, ...] = ()
+) -> CupyKernel | None:
+    """
+    Return a kernel that torch can do without, the same one each time.
+
+    Parameters
+    ----------
+    source, name, device, options
+        As for :class:`CupyKernel`.
+
+    Returns
+    -------
+    CupyKernel or None
+        None where CuPy is missing, which :func:`make_image_transform` tells.
+
+    """
+    try:
+        return CupyKernel(source, name, device, options=options)
+    except ImportError:
+        return None

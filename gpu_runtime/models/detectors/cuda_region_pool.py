@@ -16,8 +16,7 @@ from torchvision.ops.poolers import LevelMapper
 
 from gpu_runtime.models.detectors import region_pool_kernel
 from gpu_runtime.transforms.cupy_kernel import CupyKernel
-
-_TYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}
+from gpu_runtime.transforms.float_types import FLOAT_TYPES
 
 
 class CudaRegionPool:
@@ -132,7 +131,7 @@ def is_poolable(maps: Sequence[torch.Tensor], boxes: torch.Tensor, octaves: Sequ
         # A level for every octave that a box may belong to.
         and octaves[0] - octaves[-1] < len(maps)
         and boxes.dtype == torch.float32
-        and first.dtype in _TYPES
+        and first.dtype in FLOAT_TYPES
         # Others, such as those of a tracer, have no address.
         and all(type(tensor) is torch.Tensor for tensor in (*maps, boxes))
         and all((level.dtype, level.device, *level.shape[:2]) == kind for level in maps)
@@ -189,7 +188,7 @@ def compile_options(
     """
     rows, columns = output_size
     macros = {
-        'TYPE': _TYPES[dtype],
+        'TYPE': FLOAT_TYPES[dtype],
         'ROWS': rows,
         'COLUMNS': columns,
         'SAMPLES': sampling_ratio,

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from gpu_runtime.transforms.float_types import FLOAT_SOURCE
+
 VECTORS = 'pool_vectors'
 """Name of the kernel for maps whose channels lie side by side (channels last)."""
 
@@ -52,37 +54,13 @@ PARAMETERS = np.dtype(
 )
 """``struct Parameters`` of the kernels, passed by value; steps are in elements."""
 
-SOURCE = r"""
-// Macros: TYPE 0 float, 1 half, 2 bfloat16; ROWS, COLUMNS of a pooled region; SAMPLES per bin and
+_HEAD = r"""
+// Macros: TYPE as FLOAT_TYPES; ROWS, COLUMNS of a pooled region; SAMPLES per bin and
 // axis; GROUPS of channels per block of pool_vectors.
 const int BINS = ROWS * COLUMNS;
 
-#if TYPE == 0
-typedef float Value;
-__device__ inline float widened(Value value) { return value; }
-__device__ inline Value narrowed(float value) { return value; }
-#elif TYPE == 1
-typedef unsigned short Value;
-__device__ inline float widened(Value bits) {
-    float value;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
-    return value;
-}
-__device__ inline Value narrowed(float value) {
-    Value bits;
-    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(value));
-    return bits;
-}
-#else
-typedef unsigned short Value;
-__device__ inline float widened(Value bits) { return __uint_as_float((unsigned)bits << 16); }
-__device__ inline Value narrowed(float value) {
-    if (value != value) return 0x7FC0;
-    const unsigned bits = __float_as_uint(value);
-    return (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
-}
-#endif
-
+"""
+_BODY = r"""
 struct Level {
     const Value *map;
     int channel_step, row_step, column_step, height, width;
@@ -211,4 +189,6 @@ extern "C" __global__ void pool_strided(
     pooled[(long long)blockIdx.x * values + item] = narrowed(sum[0]);
 }
 """
+
+SOURCE = _HEAD + FLOAT_SOURCE + _BODY
 """Both kernels."""
