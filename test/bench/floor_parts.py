@@ -12,6 +12,7 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
+from floor_timing import OVERLAPPED
 from naive_nodes import WORK
 import numpy as np
 from rclpy.serialization import deserialize_message
@@ -214,7 +215,7 @@ def our_stages(
         under_way.put(None)
         collector.join()
 
-    return calls | {'all': lambda keep=False: run(everybody, keep), 'all, overlapped': overlapped}
+    return calls | {'all': lambda keep=False: run(everybody, keep), OVERLAPPED: overlapped}
 
 
 # -- the naive nodes -----------------------------------------------------------------------------

@@ -27,6 +27,8 @@ import sys
 import tempfile
 from typing import Any
 
+from floor_timing import median_ms
+from floor_timing import OVERLAPPED
 import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -41,8 +43,6 @@ from gpu_runtime.models.precision import PRECISIONS
 
 PARTS = ('bare', 'stage', 'naive')
 ROWS = (*STAGES, 'all')
-OVERLAPPED = 'all, overlapped'
-"""All stages with some frames under way: a period, where the others are latencies."""
 SAME_BOX = 0.9
 """Overlap above which two boxes are the same."""
 
@@ -58,7 +58,6 @@ def measure_part(
     """Measure one part for all sizes; runs in a process of its own."""
     import floor_bare
     import floor_parts
-    from floor_timing import median_ms
 
     where = torch.device(device)
     if where.type == 'cpu':

@@ -9,6 +9,9 @@ import statistics
 import time
 from typing import Any
 
+OVERLAPPED = 'all, overlapped'
+"""All stages with some frames under way: a period, where the others are latencies."""
+
 
 def warm_up(repeats: int) -> int:
     """Return how many calls go before those that count."""
