@@ -74,6 +74,14 @@ class Component(Generic[P, S]):
     """Topic of the camera's calibration, if the component asks for it."""
     services: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Private std_srvs/Trigger services: name to method returning (success, message)."""
+    capturable: ClassVar[bool] = False
+    """
+    Whether a frame's work may be captured as a CUDA graph and replayed for the frames after it.
+
+    So it may where ``compute`` goes by nothing but the picture's bytes and format, its
+    calibration, the parameters, what is prepared and what is wanted; where it keeps nothing from
+    frame to frame; and where the ``build`` of its results takes header and values as arguments.
+    """
 
     params: P
     prepared: S

@@ -192,6 +192,7 @@ class ComponentNode(LifecycleNodeMixin, Node):
         links = StageLinks(
             self.component,
             self._stream,
+            self._account,
             self._ports,
             self._egress,
             self.metrics,

@@ -59,6 +59,11 @@ class ComponentParameters(Parameters):
         ge=0.0,
         le=1.0,
     )
+    capture_graph: bool = parameter(
+        True,
+        'Capture all work for a frame as one CUDA graph, and replay it while frames are alike; '
+        'of no effect on a CPU and for components that only pass pictures on.',
+    )
     stream_priority: int = parameter(
         0,
         'CUDA stream priority of this component: lower runs first.',

@@ -53,6 +53,7 @@ class DepthEstimator(Component[DepthEstimatorParameters, DepthNetwork]):
         Output('gpu_depth_color', Image, bus=True),
         Output('points', PointCloud2),
     )
+    capturable = True
     camera_info = 'camera_info'
 
     def __init__(self, context: GpuContext, log: Any, wants: Callable[[str], bool]) -> None:

@@ -141,9 +141,11 @@ class Egress:
     def _enqueue(
         self, frame: Frame, topic: str, result: Result | Frame, stream: Stream, pending: _Pending
     ) -> None:
-        item = result if isinstance(result, Frame) else result.bus
-        if item is not None:
-            self._ports.put_on_bus(topic, item)
+        if self._ports.wants_bus(topic):
+            if isinstance(result, Frame):
+                self._ports.put_on_bus(topic, result)
+            elif result.bus is not None:
+                self._ports.put_on_bus(topic, result.bus(frame, result.tensors, stream))
         if self._ports.wants_ros(topic):
             tensors, build = _to_ros(result, stream)
             download = self._context.transfers.download(tensors, stream)

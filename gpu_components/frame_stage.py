@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gpu_components.camera_topics import topic_of
+from gpu_components.captured_compute import CapturedCompute
 from gpu_components.stage import Stage
 from gpu_components.turns import TURNS
 
@@ -44,11 +45,18 @@ class FrameStage(Stage):
         super().__init__(links, name)
         self._inputs = inputs
         self._cameras = links.component.cameras(links.component.params)
+        self._captured = CapturedCompute(
+            links.component, links.stream, links.account, partial(links.metrics.note, 'graph')
+        )
 
     def stop(self) -> None:
         """Close the inputs and end the thread; blocks until it has ended."""
         self._inputs.close()
         super().stop()
+        self._captured.forget()
+
+    def _before_swap(self) -> None:
+        self._captured.forget()
 
     def _run(self) -> None:
         while not self._inputs.closed:
@@ -94,6 +102,10 @@ class FrameStage(Stage):
 
     def _compute(self, frames: Sequence[Frame]) -> Sequence[Results | None]:
         """Compute together; if that fails, one by one, so that a bad frame costs only itself."""
+        replayed = self._captured(frames)
+        if replayed is not None:
+            self._metrics.count('replayed')
+            return replayed
         if len(frames) == 1:
             return [self._alone(frames[0])]
         try:

@@ -87,6 +87,7 @@ class ImageClassifier(Component[ImageClassifierParameters, Classifier]):
         Output('classified_detections', Detection2DArray),
         Output('optimized_output', Image),
     )
+    capturable = True
 
     def input_topic(self, params: ImageClassifierParameters) -> str:
         """

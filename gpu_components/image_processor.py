@@ -56,6 +56,7 @@ class ImageProcessor(Component[ImageProcessorParameters, ImageChain]):
         Output('processed_image', Image, bus=True),
         Output('processed_camera_info', CameraInfo),
     )
+    capturable = True
     camera_info = 'camera_info'
 
     def check(self, params: ImageProcessorParameters) -> None:

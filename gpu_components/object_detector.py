@@ -52,6 +52,7 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
         Output('object_detections', Detection2DArray, bus=True),
         Output('detections_overlay', Image),
     )
+    capturable = True
 
     def check(self, params: ObjectDetectorParameters) -> None:
         """
@@ -177,8 +178,7 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
         return [self._results(*each, stream) for each in zip(frames, found, strict=True)]
 
     def _results(self, frame: Frame, found: torch.Tensor, stream: Stream) -> Results:
-        item = DetectedFrame(frame, found, stream.record())
-        results = {'object_detections': Result((found,), self._builder(), item)}
+        results = {'object_detections': Result((found,), self._builder(), _detected)}
         if self.params.publish_overlay and self.wants('detections_overlay'):
             pixels, layout = drawable_pixels(frame, stream)
             draw = _overlay(layout, self.prepared.labels)
@@ -208,6 +208,12 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
             return detections_message(header, boxes, ([best] for best in named))
 
         return build
+
+
+def _detected(frame: Frame, tensors: tuple[torch.Tensor, ...], stream: Stream) -> DetectedFrame:
+    """Return what a classifier of regions reads."""
+    (rows,) = tensors
+    return DetectedFrame(frame, rows, stream.record())
 
 
 def _overlay(layout: ImageFormat, labels: LabelMap) -> Callable[..., Serialized]:

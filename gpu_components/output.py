@@ -15,6 +15,8 @@ from gpu_runtime.frame import Frame
 if TYPE_CHECKING:
     import torch
 
+    from gpu_runtime.stream import Stream
+
 
 @dataclass(frozen=True)
 class Output:
@@ -53,14 +55,15 @@ class Result:
         ``build(header, *arrays)`` returns the message, best a :class:`Serialized`; runs on the
         egress thread.  The arrays are its own to write to, and valid until the message is
         published.
-    bus : object, optional
-        Handed by reference to the components that read an output with ``bus=True``.
+    bus : callable, optional
+        ``bus(frame, tensors, stream)`` returns what the components get, by reference, that read
+        an output with ``bus=True``; called on the stage's thread while there are any.
 
     """
 
     tensors: tuple[torch.Tensor, ...]
     build: Callable[..., Any]
-    bus: Any | None = None
+    bus: Callable[[Frame, tuple[torch.Tensor, ...], Stream], Any] | None = None
 
 
 Results = Mapping[str, Result | Frame]

@@ -105,9 +105,24 @@ class OutputPorts:
         return any(self._wants(topic_of(camera, topic)) for camera in self._of_camera)
 
     def _wants(self, topic: str) -> bool:
-        return self.wants_ros(topic) or (
-            topic in self._channels and self._channels[topic].wanted()
-        )
+        return self.wants_ros(topic) or self.wants_bus(topic)
+
+    def wants_bus(self, topic: str) -> bool:
+        """
+        Return whether a component in the process would use an output now.
+
+        Parameters
+        ----------
+        topic : str
+            Name of one camera's output.
+
+        Returns
+        -------
+        bool
+            False for what is not on the bus.
+
+        """
+        return topic in self._channels and self._channels[topic].wanted()
 
     def wants_ros(self, topic: str) -> bool:
         """

@@ -78,6 +78,7 @@ class SemanticSegmenter(Component[SemanticSegmenterParameters, Segmenter]):
         Output('gpu_semantic_color', Image, bus=True),
         Output('label_info', LabelInfo, latched=True),
     )
+    capturable = True
     _announced: tuple[LabelMap, float] | None = None
 
     def check(self, params: SemanticSegmenterParameters) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gpu_components.component_parameters import ComponentParameters
     from gpu_components.egress import Egress
     from gpu_components.output_ports import OutputPorts
+    from gpu_runtime.memory_account import MemoryAccount
     from gpu_runtime.stage_metrics import StageMetrics
     from gpu_runtime.stream import Stream
 
@@ -40,6 +41,8 @@ class StageLinks:
         With ``params`` and ``prepared`` set.
     stream : Stream
         Bound around the component's work.
+    account : MemoryAccount
+        The component's device memory.
     ports : OutputPorts
         Tells which results are wanted.
     egress : Egress
@@ -53,6 +56,7 @@ class StageLinks:
 
     component: Component[Any, Any]
     stream: Stream
+    account: MemoryAccount
     ports: OutputPorts
     egress: Egress
     metrics: StageMetrics
@@ -115,7 +119,11 @@ class Stage:
         with self._swap_lock:
             swap, self._swap = self._swap, None
         if swap is not None:
+            self._before_swap()
             self._closing(lambda: replace(self._component, *swap))
+
+    def _before_swap(self) -> None:
+        """Let go of what other parameters make wrong."""
 
     def _closing(self, work: Callable[[], None]) -> None:
         """Replace what was prepared; count and log if the old cannot be closed."""

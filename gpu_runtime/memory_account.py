@@ -16,6 +16,7 @@ import threading
 import torch
 
 from gpu_runtime.memory_pools import MemoryPools
+from gpu_runtime.memory_pools import PoolId
 
 
 class _ActiveAccount(threading.local):
@@ -100,6 +101,7 @@ class MemoryAccount:
         self.device = device
         self._pools = pools
         self._pool = pools.make()
+        self._graph_pool: PoolId | None = None
         self._turn = threading.RLock()
         self._booked: set[tuple[int, int]] = set()
 
@@ -136,21 +138,35 @@ class MemoryAccount:
         """
         self._booked.add(pool_id)
 
+    def graph_pool(self) -> tuple[int, int] | None:
+        """
+        Return the pool for graphs that are replayed one after the other, on one stream.
+
+        Returns
+        -------
+        tuple of int or None
+            As ``torch.cuda.MemPool.id``: what one graph left there the next one takes.  None on a
+            CPU.
+
+        """
+        if self._graph_pool is None:
+            self._graph_pool = self._pools.make()
+        return None if self._graph_pool is None else self._graph_pool.id
+
     @property
     def nbytes(self) -> int:
         """Bytes reserved on the device; takes a snapshot of the pools, so not for hot paths."""
-        pool = self._pool
-        if pool is None:
-            return 0
+        own = [pool.id for pool in (self._pool, self._graph_pool) if pool is not None]
         return sum(
             int(segment['total_size'])
-            for pool_id in (pool.id, *self._booked)
+            for pool_id in (*own, *self._booked)
             for segment in torch.cuda.memory_snapshot(pool_id, include_traces=False)
         )
 
     def close(self) -> None:
-        """Drop the pool; its memory returns to the device when its last tensor is gone."""
-        pool, self._pool = self._pool, None
+        """Drop the pools; their memory returns to the device when its last tensor is gone."""
+        pools, self._pool, self._graph_pool = (self._pool, self._graph_pool), None, None
         self._booked.clear()
-        if pool is not None:
-            self._pools.retire(pool)
+        for pool in pools:
+            if pool is not None:
+                self._pools.retire(pool)

@@ -1,22 +1,23 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The backend that records a network once per input shape and replays it with one launch."""
+"""The backend that captures a network once per input shape and replays it with one launch."""
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 import logging
 from typing import TYPE_CHECKING
 
 import torch
 
+from gpu_runtime.captured_graph import capture
+from gpu_runtime.captured_graph import CapturedGraph
+from gpu_runtime.captured_graph import is_capturing
 from gpu_runtime.errors import LifecycleError
 from gpu_runtime.memory_account import outside_accounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from collections.abc import Iterator
     import threading
 
     from gpu_runtime.memory_account import MemoryAccount
@@ -27,27 +28,26 @@ _logger = logging.getLogger(__name__)
 _Signature = tuple[tuple[torch.Size, torch.dtype], ...]
 
 MAX_GRAPHS = 8
-"""Recordings per model: each holds the memory of all its intermediate tensors."""
+"""Graphs per model: each holds the memory of all its intermediate tensors."""
 
 _WARM_UP_RUNS = 3
 """As in torch's notes on CUDA graphs: lazy initialisation must be over before the capture."""
 
 
-@dataclass
-class _Recording:
-    """A graph with the tensors that it reads and writes."""
+@dataclass(frozen=True)
+class _Graph:
+    """A graph that returns the outputs, with the tensors that it reads."""
 
-    graph: torch.cuda.CUDAGraph
+    captured: CapturedGraph[tuple[torch.Tensor, ...]]
     inputs: tuple[torch.Tensor, ...]
-    outputs: tuple[torch.Tensor, ...]
 
 
 class CudaGraphModel:
     """
     Replay a network as a CUDA graph; follows :class:`~gpu_runtime.models.Model`.
 
-    One graph is recorded per signature (shapes and types of the inputs).  A network that cannot
-    be recorded, and every signature beyond :data:`MAX_GRAPHS`, runs eagerly; the reason is
+    One graph is captured per signature (shapes and types of the inputs).  A network that cannot
+    be captured, and every signature beyond :data:`MAX_GRAPHS`, runs eagerly; the reason is
     logged once.
 
     Parameters
@@ -74,16 +74,16 @@ class CudaGraphModel:
         self._device = device
         self._lock = capture_lock
         self._account = account
-        self._recordings: dict[_Signature, _Recording | None] = {}
+        self._graphs: dict[_Signature, _Graph | None] = {}
 
     @property
     def captured(self) -> int:
         """Number of signatures that are served by a graph."""
-        return sum(recording is not None for recording in self._recordings.values())
+        return sum(graph is not None for graph in self._graphs.values())
 
     def prepare(self, example_inputs: tuple[torch.Tensor, ...]) -> None:
         """
-        Record the graph for these shapes and types.
+        Capture the graph for these shapes and types.
 
         The graph's tensors lie in a private pool, booked on the calling thread's account.
 
@@ -93,7 +93,7 @@ class CudaGraphModel:
             Inputs as a frame will give them.  Blocks.
 
         """
-        self._recording(example_inputs)
+        self._graph(example_inputs)
 
     def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """
@@ -102,7 +102,7 @@ class CudaGraphModel:
         Parameters
         ----------
         *inputs : torch.Tensor
-            On the model's device.  A signature not prepared is recorded now, which blocks.
+            On the model's device.  A signature not prepared is captured now, which blocks.
 
         Returns
         -------
@@ -116,14 +116,14 @@ class CudaGraphModel:
             After :meth:`close`.
 
         """
-        recording = self._recording(inputs)
-        if recording is None:
+        graph = self._graph(inputs)
+        if graph is None:
             return self._open()(*inputs)
         with torch.inference_mode():
-            for static, given in zip(recording.inputs, inputs, strict=True):
+            for static, given in zip(graph.inputs, inputs, strict=True):
                 static.copy_(given)
-            recording.graph.replay()
-        return recording.outputs
+            graph.captured.replay()
+        return graph.captured.result
 
     def release(self, signature: object) -> None:
         """
@@ -136,10 +136,10 @@ class CudaGraphModel:
             has finished the last replay.
 
         """
-        recording = self._recordings.pop(signature, None)  # type: ignore[call-overload]
-        if recording is not None:
+        graph = self._graphs.pop(signature, None)  # type: ignore[call-overload]
+        if graph is not None:
             torch.cuda.synchronize(self._device)
-            recording.graph.reset()
+            graph.captured.close()
 
     def close(self) -> None:
         """Release graphs and weights.  Blocks until the device has finished the last replay."""
@@ -147,10 +147,10 @@ class CudaGraphModel:
             return
         torch.cuda.synchronize(self._device)
         # One step: another thread may be releasing one of them.
-        recordings, self._recordings = self._recordings, {}
-        for recording in recordings.values():
-            if recording is not None:
-                recording.graph.reset()
+        graphs, self._graphs = self._graphs, {}
+        for graph in graphs.values():
+            if graph is not None:
+                graph.captured.close()
         self._forward.close()
         self._forward = None
 
@@ -159,17 +159,19 @@ class CudaGraphModel:
             raise LifecycleError('this model is closed: load it again before calling it')
         return self._forward
 
-    def _recording(self, inputs: tuple[torch.Tensor, ...]) -> _Recording | None:
+    def _graph(self, inputs: tuple[torch.Tensor, ...]) -> _Graph | None:
         signature = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
-        if signature not in self._recordings:
-            self._recordings[signature] = self._try_capture(inputs)
-        return self._recordings[signature]
+        if signature not in self._graphs:
+            if is_capturing():
+                raise LifecycleError(f'inputs {signature} are not prepared: cannot capture now')
+            self._graphs[signature] = self._try_capture(inputs)
+        return self._graphs[signature]
 
-    def _try_capture(self, inputs: tuple[torch.Tensor, ...]) -> _Recording | None:
+    def _try_capture(self, inputs: tuple[torch.Tensor, ...]) -> _Graph | None:
         forward = self._open()
-        if len(self._recordings) >= MAX_GRAPHS:
+        if len(self._graphs) >= MAX_GRAPHS:
             _logger.warning(
-                'inputs %s run eagerly: %d shapes are recorded already; give the network one '
+                'inputs %s run eagerly: %d shapes are captured already; give the network one '
                 'fixed input size',
                 [tuple(tensor.shape) for tensor in inputs],
                 MAX_GRAPHS,
@@ -177,77 +179,27 @@ class CudaGraphModel:
             return None
         try:
             with self._lock, torch.cuda.device(self._device), outside_accounts() as left:
-                recording = self._capture(forward, inputs)
+                graph = self._capture(forward, inputs)
             account = left or self._account()
             if account is not None:
-                account.book(recording.graph.pool())
-            return recording
+                account.book(graph.captured.pool)
+            return graph
         except RuntimeError as error:
             _logger.warning(
-                'this network runs eagerly, it cannot be recorded as a CUDA graph (%s); set '
+                'this network runs eagerly, it cannot be captured as a CUDA graph (%s); set '
                 'backend: eager to silence this',
                 str(error).strip().splitlines()[0],
             )
             return None
 
-    def _capture(self, forward: Forward, inputs: tuple[torch.Tensor, ...]) -> _Recording:
-        # torch.cuda.graph() is not used: it waits for the whole device and empties the cache of
-        # the whole process, so that every other stage would stall whenever one is configured.
+    def _capture(self, forward: Forward, inputs: tuple[torch.Tensor, ...]) -> _Graph:
+        static: list[torch.Tensor] = []
+
+        def warm_up() -> None:
+            with torch.inference_mode():
+                static.extend(map(forward.own_input, inputs))
+            for _ in range(_WARM_UP_RUNS):
+                forward(*static)
+
         stream = torch.cuda.Stream(self._device)
-        stream.wait_stream(torch.cuda.current_stream(self._device))
-        graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
-        with torch.cuda.stream(stream):
-            with _allocating_from(pool):  # the recording then takes what the warm-up needed
-                with torch.inference_mode():
-                    static = tuple(map(forward.own_input, inputs))
-                for _ in range(_WARM_UP_RUNS):
-                    forward(*static)
-                stream.synchronize()
-            try:
-                graph.capture_begin(pool, capture_error_mode='thread_local')
-            finally:
-                # The graph holds it now.
-                torch._C._cuda_releasePool(torch.cuda.current_device(), pool)
-            try:
-                outputs = forward(*static)
-                graph.capture_end()
-            except BaseException:
-                _abandon(graph, pool)
-                raise
-            finally:
-                torch._C._cuda_clearCublasWorkspaces()
-        torch.cuda.current_stream(self._device).wait_stream(stream)
-        return _Recording(graph, static, outputs)
-
-
-@contextlib.contextmanager
-def _allocating_from(pool: tuple[int, int]) -> Iterator[None]:
-    """
-    Let the calling thread allocate from the pool of a recording that begins afterwards.
-
-    ``torch.cuda.use_mem_pool`` would give the pool up at its end.  cuBLAS keeps a workspace per
-    handle and stream; dropped before and after, so that no two recordings share one, whose
-    replays may overlap.
-    """
-    device = torch.cuda.current_device()
-    torch._C._cuda_clearCublasWorkspaces()
-    torch._C._cuda_beginAllocateCurrentThreadToPool(device, pool)
-    try:
-        yield
-    except BaseException:
-        torch._C._cuda_endAllocateToPool(device, pool)
-        torch._C._cuda_releasePool(device, pool)
-        raise
-    torch._C._cuda_endAllocateToPool(device, pool)
-
-
-def _abandon(graph: torch.cuda.CUDAGraph, pool: tuple[int, int]) -> None:
-    """End a capture that failed, for the driver and for torch's allocator; never raises."""
-    try:
-        graph.capture_end()
-    except RuntimeError:
-        # torch has left its allocator recording. From then on the destructor of any memory pool
-        # would end the process (captures_underway, c10/cuda/CUDACachingAllocator.cpp).
-        with contextlib.suppress(RuntimeError):  # it had ended before the failure
-            torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)
-            torch._C._cuda_releasePool(torch.cuda.current_device(), pool)
+        return _Graph(capture(lambda: forward(*static), stream, prepare=warm_up), tuple(static))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gpu_runtime.captured_graph import is_capturing
 from gpu_runtime.errors import LifecycleError
 
 if TYPE_CHECKING:
@@ -58,11 +59,13 @@ class EagerModel:
         Raises
         ------
         LifecycleError
-            After :meth:`close`.
+            After :meth:`close`, and where the stage captures a graph: eager was asked for.
 
         """
         if self._forward is None:
             raise LifecycleError('this model is closed: load it again before calling it')
+        if is_capturing():
+            raise LifecycleError('this model runs eagerly: it takes no part in a graph')
         return self._forward(*inputs)
 
     def close(self) -> None:

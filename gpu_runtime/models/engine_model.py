@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from gpu_runtime.captured_graph import depend_on
 from gpu_runtime.engines.build_order import INPUTS
 from gpu_runtime.engines.build_order import STATE
 from gpu_runtime.engines.build_process import run_build
@@ -139,6 +140,7 @@ class EngineModel:
         """
         signature = _signature(inputs)
         engine = self._engines.get(signature)
+        depend_on(lambda: self._engines.get(signature) is engine)
         if engine is None:
             if signature not in self._ordered and len(self._ordered) < MAX_ENGINES:
                 self._ordered.add(signature)

@@ -23,6 +23,7 @@ from vision_msgs.msg import Detection2DArray
 
 from gpu_components.bench.networks import NetworkFiles
 from gpu_components.bench.picture import picture
+from gpu_components.captured_compute import CapturedCompute
 from gpu_components.depth_estimator import DepthEstimator
 from gpu_components.image_classifier import ImageClassifier
 from gpu_components.image_processor import ImageProcessor
@@ -129,11 +130,12 @@ class Direct:
         self.stream = context.streams.lease(name)
         with self.account.use():
             self.component.prepared = self.component.prepare(self.component.params)
+        self.captured = CapturedCompute(self.component, self.stream, self.account)
 
     def enqueue(self, frame: Any) -> list[tuple[str, Any, Any]]:
         """Do what the stage's thread does: compute, and enqueue the way back."""
         with self.stream, torch.inference_mode():
-            results = self.component.compute(frame, self.stream)
+            (results,) = self.captured([frame]) or [self.component.compute(frame, self.stream)]
             return [(topic, *self._download(result)) for topic, result in results.items()]
 
     def _download(self, result: Any) -> tuple[Any, Any]:
@@ -145,6 +147,7 @@ class Direct:
 
     def close(self) -> None:
         """Give everything back."""
+        self.captured.forget()
         if hasattr(self.component.prepared, 'close'):
             self.component.prepared.close()
         self.context.streams.release(self.stream)

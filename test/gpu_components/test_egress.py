@@ -120,7 +120,7 @@ def test_an_item_for_the_bus_goes_beside_the_message(way: Way) -> None:
     way.policy = 'never'
     reader = way.host.gpu.bus.subscribe('/picture', 'reader')
     item = object()
-    way.submit(1, picture=Result((), lambda header: Image(), item))
+    way.submit(1, picture=Result((), lambda header: Image(), lambda *of: item))
     assert reader.take(1.0) is item
     way.host.wait_count('processed', 1)
     assert way.pictures.messages == []

@@ -18,9 +18,9 @@ from onnx.reference import ReferenceEvaluator
 import pytest
 import torch
 
+from gpu_runtime import captured_graph
 from gpu_runtime.errors import LifecycleError
 from gpu_runtime.errors import ModelError
-from gpu_runtime.models import cuda_graph
 from gpu_runtime.models import EagerModel
 from gpu_runtime.models import Forward
 from gpu_runtime.models import load_model
@@ -256,5 +256,5 @@ def test_a_failed_capture_ends_in_the_allocator_too(
         lambda device, pool: calls.append(('release', device, pool)),
         raising=False,
     )
-    cuda_graph._abandon(Graph(), (0, 7))  # type: ignore[arg-type]
+    captured_graph._abandon(Graph(), (0, 7))  # type: ignore[arg-type]
     assert calls == ([] if ended else [('end', 3, (0, 7)), ('release', 3, (0, 7))])
