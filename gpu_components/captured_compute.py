@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from dataclasses import replace
 from typing import Any
@@ -81,6 +80,7 @@ class CapturedCompute:
         self._kind: object = None
         self._alike = 0
         self._captured: _Captured | None = None
+        self._capturing: Stream | None = None
         self._tell = tell
 
     def __call__(self, frames: Sequence[Any]) -> _Computed | None:
@@ -127,6 +127,13 @@ class CapturedCompute:
             self._stream.record().wait_host()
             captured.graph.close()
 
+    def close(self) -> None:
+        """Release all; blocks as :meth:`forget`."""
+        self.forget()
+        stream, self._capturing = self._capturing, None
+        if stream is not None:
+            self._context.streams.release(stream)
+
     def _kind_of(self, frames: Sequence[Any]) -> object:
         """Return what the component goes by, but for bytes and parameters; None if unknown."""
         component = self._component
@@ -163,13 +170,12 @@ class CapturedCompute:
 
     def _try(self, frames: Sequence[Frame]) -> _Captured:
         stand_ins: list[Frame] = []
-        with ExitStack() as stack:
-            lease = self._context.streams.lease(f'{self._stream.name} capture')
-            stack.callback(self._context.streams.release, lease)
-            stack.enter_context(lease)
+        if self._capturing is None:  # always the same: memory is kept by stream
+            self._capturing = self._context.streams.lease(f'{self._stream.name} capture')
+        with self._capturing as stream:
             graph = capture(
-                lambda: self._results(stand_ins, lease),
-                cast('torch.cuda.Stream', lease.torch_stream),
+                lambda: self._results(stand_ins, stream),
+                cast('torch.cuda.Stream', stream.torch_stream),
                 prepare=lambda: stand_ins.extend(map(self._stand_in, frames)),
                 pool=self._account.graph_pool(),
             )

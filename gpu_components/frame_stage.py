@@ -53,7 +53,7 @@ class FrameStage(Stage):
         """Close the inputs and end the thread; blocks until it has ended."""
         self._inputs.close()
         super().stop()
-        self._captured.forget()
+        self._captured.close()
 
     def _before_swap(self) -> None:
         self._captured.forget()

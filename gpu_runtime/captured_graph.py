@@ -103,12 +103,38 @@ class CapturedGraph(Generic[T]):
             graph.reset()
 
 
+class GraphPool:
+    """
+    Device memory for graphs that are captured on one stream and replayed one after the other.
+
+    What a closed graph held the next one takes.  Graphs may outlive it.
+
+    Parameters
+    ----------
+    device : torch.device
+        A CUDA device.
+
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.handle: PoolHandle = torch.cuda.graph_pool_handle()
+        # Not torch.cuda.MemPool, whose destructor ends the process while a graph has the pool.
+        with torch.cuda.device(device):
+            self._index = torch.cuda.current_device()
+        torch._C._cuda_beginAllocateCurrentThreadToPool(self._index, self.handle)
+        torch._C._cuda_endAllocateToPool(self._index, self.handle)
+
+    def close(self) -> None:
+        """Give the memory up, once the last graph is closed; called once."""
+        torch._C._cuda_releasePool(self._index, self.handle)
+
+
 def capture(
     work: Callable[[], T],
     stream: torch.cuda.Stream,
     *,
     prepare: Callable[[], None] | None = None,
-    pool: PoolHandle | None = None,
+    pool: GraphPool | None = None,
 ) -> CapturedGraph[T]:
     """
     Capture work as a graph; the caller holds the lock for captures.
@@ -123,8 +149,8 @@ def capture(
     prepare : callable, optional
         Called before, once, with the same pool and stream: makes tensors that the work uses, and
         warms it up.  The device has ended what it enqueues before the capture begins.
-    pool : tuple of int, optional
-        Pool for the tensors; default one of its own.
+    pool : GraphPool, optional
+        For the tensors; default one of its own.
 
     Returns
     -------
@@ -140,7 +166,8 @@ def capture(
     # torch.cuda.graph() is not used: it waits for the whole device and empties the cache of
     # the whole process, so that every other stage would stall whenever one is configured.
     stream.wait_stream(torch.cuda.current_stream(stream.device))
-    graph, handle = torch.cuda.CUDAGraph(keep_graph=True), pool or torch.cuda.graph_pool_handle()
+    graph = torch.cuda.CUDAGraph(keep_graph=True)
+    handle = pool.handle if pool else torch.cuda.graph_pool_handle()
     _CAPTURING.conditions, outer = None, _CAPTURING.conditions
     try:
         with torch.cuda.stream(stream):

@@ -15,8 +15,8 @@ import threading
 
 import torch
 
+from gpu_runtime.captured_graph import GraphPool
 from gpu_runtime.memory_pools import MemoryPools
-from gpu_runtime.memory_pools import PoolId
 
 
 class _ActiveAccount(threading.local):
@@ -101,7 +101,7 @@ class MemoryAccount:
         self.device = device
         self._pools = pools
         self._pool = pools.make()
-        self._graph_pool: PoolId | None = None
+        self._graph_pool: GraphPool | None = None
         self._turn = threading.RLock()
         self._booked: set[tuple[int, int]] = set()
 
@@ -138,35 +138,39 @@ class MemoryAccount:
         """
         self._booked.add(pool_id)
 
-    def graph_pool(self) -> tuple[int, int] | None:
+    def graph_pool(self) -> GraphPool:
         """
-        Return the pool for graphs that are replayed one after the other, on one stream.
+        Return the pool for the graphs of this component's stage; not on a CPU.
 
         Returns
         -------
-        tuple of int or None
-            As ``torch.cuda.MemPool.id``: what one graph left there the next one takes.  None on a
-            CPU.
+        GraphPool
+            Booked here, and closed with the account.
 
         """
         if self._graph_pool is None:
-            self._graph_pool = self._pools.make()
-        return None if self._graph_pool is None else self._graph_pool.id
+            self._graph_pool = GraphPool(self.device)
+        return self._graph_pool
 
     @property
     def nbytes(self) -> int:
         """Bytes reserved on the device; takes a snapshot of the pools, so not for hot paths."""
-        own = [pool.id for pool in (self._pool, self._graph_pool) if pool is not None]
+        pool, graphs = self._pool, self._graph_pool
+        if pool is None:
+            return 0
+        shared = [graphs.handle] if graphs is not None else []
         return sum(
             int(segment['total_size'])
-            for pool_id in (*own, *self._booked)
+            for pool_id in (pool.id, *shared, *self._booked)
             for segment in torch.cuda.memory_snapshot(pool_id, include_traces=False)
         )
 
     def close(self) -> None:
         """Drop the pools; their memory returns to the device when its last tensor is gone."""
-        pools, self._pool, self._graph_pool = (self._pool, self._graph_pool), None, None
+        pool, self._pool = self._pool, None
+        graphs, self._graph_pool = self._graph_pool, None
         self._booked.clear()
-        for pool in pools:
-            if pool is not None:
-                self._pools.retire(pool)
+        if graphs is not None:
+            graphs.close()
+        if pool is not None:
+            self._pools.retire(pool)

@@ -35,7 +35,7 @@ from gpu_components.bench.usage import Usage
 from gpu_runtime.errors import LifecycleError
 
 START_S = 300.0
-QUIET_S = 5.0
+QUIET_S = 2.0
 """After this long without any result, pictures that are not answered count as lost."""
 
 DRAIN_S = 60.0

@@ -147,7 +147,7 @@ class Direct:
 
     def close(self) -> None:
         """Give everything back."""
-        self.captured.forget()
+        self.captured.close()
         if hasattr(self.component.prepared, 'close'):
             self.component.prepared.close()
         self.context.streams.release(self.stream)

@@ -106,7 +106,7 @@ class Replayed:
 
     def close(self) -> None:
         """Give everything back."""
-        self.captured.forget()
+        self.captured.close()
         if hasattr(self.component.prepared, 'close'):
             self.component.prepared.close()
         self.context.streams.release(self.stream)

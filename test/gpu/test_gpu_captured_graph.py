@@ -83,11 +83,9 @@ def test_graphs_of_one_account_share_their_memory(context: GpuContext) -> None:
     """What one leaves behind the next one takes."""
     account = context.budget.open('/stage')
     source = torch.ones(1 << 22, device=context.device)
-    sizes = []
+    sizes, stream = [], torch.cuda.Stream()
     for _ in range(4):
-        graph = capture(
-            lambda: (source * 2.0).sum(), torch.cuda.Stream(), pool=account.graph_pool()
-        )
+        graph = capture(lambda: (source * 2.0).sum(), stream, pool=account.graph_pool())
         graph.replay()
         assert graph.result.item() == 2.0 * (1 << 22)
         sizes.append(account.nbytes)
@@ -95,5 +93,8 @@ def test_graphs_of_one_account_share_their_memory(context: GpuContext) -> None:
         graph.close()
         del graph
     assert 0 < sizes[0] == sizes[-1]
+    graph = capture(lambda: source * 2.0, stream, pool=account.graph_pool())
     context.budget.close_account(account)
+    graph.replay()
+    assert graph.result.sum().item() == 2.0 * (1 << 22)
     assert account.nbytes == 0

@@ -144,6 +144,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     made = Bench(gpu)
     monkeypatch.setattr(captured_compute, 'capture', made.capture)
     yield made
+    made.captured.close()
     gpu.streams.release(made.stream)
     assert gpu.close() == []
 
@@ -226,7 +227,6 @@ def test_a_capture_that_fails_is_not_tried_again(bench: Bench) -> None:
     assert bench.run(1, 2, 3) == [False] * 3
     assert bench.told == ['none: cannot be captured']
     assert not bench.gpu.capture_lock.locked()
-    assert bench.gpu.streams.leased() == ['stage', 'upload']
 
 
 def test_what_changes_during_a_capture_makes_it_void(
