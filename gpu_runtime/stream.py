@@ -17,9 +17,19 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from gpu_runtime import current_stream
+from gpu_runtime.event import Event
+
 if TYPE_CHECKING:
     from types import TracebackType
-from gpu_runtime.event import Event
+
+
+class _Entered(threading.local):
+    """What was current when the calling thread entered a stream, once for each time."""
+
+    def __init__(self) -> None:
+        self.before: list[current_stream.Before] = []
+
 
 _Retained = deque[tuple[Event, tuple[torch.Tensor, ...]]]
 
@@ -55,15 +65,13 @@ class Stream:
         self.torch_stream = (
             None if native is None else torch.cuda.ExternalStream(native.ptr, device=device)
         )
-        self._bound = threading.local()
+        self._entered = _Entered()
 
     def __enter__(self) -> Stream:
         """Make this the calling thread's current stream for torch and for CuPy."""
         if self.torch_stream is not None:
-            guard = torch.cuda.stream(self.torch_stream)
-            guard.__enter__()
+            self._entered.before.append(current_stream.enter(self.torch_stream))
             self.native.__enter__()  # type: ignore[union-attr]
-            self._stack().append(guard)
         return self
 
     def __exit__(
@@ -75,13 +83,7 @@ class Stream:
         """Give the calling thread its previous current streams back."""
         if self.torch_stream is not None:
             self.native.__exit__(kind, value, trace)  # type: ignore[union-attr]
-            self._stack().pop().__exit__(kind, value, trace)
-
-    def _stack(self) -> list[Any]:
-        if not hasattr(self._bound, 'guards'):
-            self._bound.guards = []
-        guards: list[Any] = self._bound.guards
-        return guards
+            current_stream.leave(self._entered.before.pop())
 
     def record(self, *, timing: bool = False) -> Event:
         """
