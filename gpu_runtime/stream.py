@@ -10,7 +10,6 @@ threads call it.  On a CPU every method keeps its contract and does nothing.
 
 from __future__ import annotations
 
-from collections import deque
 import threading
 from typing import Any
 from typing import TYPE_CHECKING
@@ -19,6 +18,8 @@ import torch
 
 from gpu_runtime import current_stream
 from gpu_runtime.event import Event
+from gpu_runtime.event_shelf import EventShelf
+from gpu_runtime.retained import Retained
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,9 +30,6 @@ class _Entered(threading.local):
 
     def __init__(self) -> None:
         self.before: list[current_stream.Before] = []
-
-
-_Retained = deque[tuple[Event, tuple[torch.Tensor, ...]]]
 
 
 class Stream:
@@ -46,8 +44,10 @@ class Stream:
         The device whose work it orders.
     native : object, optional
         The owning ``cupy.cuda.Stream``; None on a CPU.
-    retained : deque, optional
-        Where :meth:`retain` holds tensors; the pool's, so that it outlives the lease.
+    retained : Retained, optional
+        What the streams of the pool may still read; outlives the lease.
+    events : EventShelf, optional
+        The pool's source of events.
 
     """
 
@@ -56,12 +56,14 @@ class Stream:
         name: str,
         device: torch.device,
         native: Any | None = None,
-        retained: _Retained | None = None,
+        retained: Retained | None = None,
+        events: EventShelf | None = None,
     ) -> None:
         self.name = name
         self.device = device
         self.native = native
-        self._retained: _Retained = deque() if retained is None else retained
+        self.retained = Retained() if retained is None else retained
+        self._events = events or EventShelf()
         self.torch_stream = (
             None if native is None else torch.cuda.ExternalStream(native.ptr, device=device)
         )
@@ -102,38 +104,9 @@ class Stream:
         """
         if self.torch_stream is None:
             return Event()
-        event = torch.cuda.Event(blocking=True, enable_timing=timing)
-        event.record(self.torch_stream)
-        return Event(event)
+        return self._events.record(self.torch_stream, timing=timing)
 
     def wait(self, event: Event) -> None:
         """Order all work enqueued from now on after an event.  Does not block the host."""
         if self.torch_stream is not None and event.raw is not None:
             self.torch_stream.wait_event(event.raw)
-
-    def retain(self, *tensors: torch.Tensor) -> None:
-        """
-        Hold tensors until this stream's present work is done; may be called from any thread.
-
-        Parameters
-        ----------
-        *tensors : torch.Tensor
-            What the work may still read after the caller lets go of it.  Does not block.
-
-        """
-        # Not tensor.record_stream(): torch does not take such memory back while any thread of the
-        # process is inside use_mem_pool or a graph capture, as one that prepares a model is.
-        if self.torch_stream is not None:
-            self._retained.append((self.record(), tensors))
-            _sweep(self._retained)
-
-
-def _sweep(retained: _Retained) -> None:
-    """Let go of what has passed; without a lock, since a destructor may call it anywhere."""
-    for _ in range(len(retained)):
-        try:
-            entry = retained.popleft()
-        except IndexError:
-            return
-        if not entry[0].passed():
-            retained.append(entry)
