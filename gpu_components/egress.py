@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field
 from functools import partial
 import queue
 import threading
 import time
 from typing import Any
+from typing import NamedTuple
 from typing import TYPE_CHECKING
 
 from gpu_components.messages import image_message
@@ -26,14 +25,17 @@ from gpu_components.output import Result
 from gpu_components.raw_sender import RawSender
 from gpu_components.serialized import Serialized
 from gpu_components.turns import TURNS
-from gpu_runtime.event import Event
 from gpu_runtime.frame import Frame
 
 if TYPE_CHECKING:
+    import torch
+
     from gpu_components.output import Results
     from gpu_components.output_ports import OutputPorts
     from gpu_runtime.download import Download
+    from gpu_runtime.event import Event
     from gpu_runtime.gpu_context import GpuContext
+    from gpu_runtime.header import Header
     from gpu_runtime.stage_metrics import StageMetrics
     from gpu_runtime.stream import Stream
 
@@ -41,20 +43,22 @@ IN_FLIGHT = 2
 """Batches of one component between compute and publishing; the stage waits for a place."""
 
 
-@dataclass
-class _Pending:
+class _Outgoing(NamedTuple):
+    """What becomes one message."""
+
+    header: Header
+    publisher: Any
+    build: Callable[..., Any]
+    arrays: slice  # of the download
+
+
+class _Pending(NamedTuple):
     """The results of what was computed together, on their way."""
 
     frames: list[Frame]
     started: Event
-    done: Event = field(default_factory=Event)
-    downloads: list[tuple[Frame, Any, Callable[..., Any], Download]] = field(default_factory=list)
-
-    def release(self) -> None:
-        """Give the downloads' memory back."""
-        for *_, download in self.downloads:
-            download.release()
-        self.downloads.clear()
+    download: Download
+    outgoing: list[_Outgoing]
 
 
 class Egress:
@@ -127,29 +131,29 @@ class Egress:
             Recorded before the computation.
 
         """
-        pending = _Pending([frame for frame, _ in batch], started)
-        try:
-            for frame, results in batch:
-                for topic, result in results.items():
-                    self._enqueue(frame, topic, result, stream, pending)
-            pending.done = stream.record(timing=True)
-        except BaseException:
-            pending.release()
-            raise
-        self._queue.put(pending)
+        outgoing: list[_Outgoing] = []
+        tensors: list[torch.Tensor] = []
+        for frame, results in batch:
+            for topic, result in results.items():
+                self._put_on_bus(frame, topic, result, stream)
+                if self._ports.wants_ros(topic):
+                    own, build = _to_ros(result, stream)
+                    arrays = slice(len(tensors), len(tensors) + len(own))
+                    outgoing.append(_Outgoing(frame.header, self._ports[topic], build, arrays))
+                    tensors += own
+        download = self._context.transfers.download(tensors, stream, timing=True)
+        frames = [frame for frame, _ in batch]
+        self._queue.put(_Pending(frames, started, download, outgoing))
 
-    def _enqueue(
-        self, frame: Frame, topic: str, result: Result | Frame, stream: Stream, pending: _Pending
+    def _put_on_bus(
+        self, frame: Frame, topic: str, result: Result | Frame, stream: Stream
     ) -> None:
-        if self._ports.wants_bus(topic):
-            if isinstance(result, Frame):
-                self._ports.put_on_bus(topic, result)
-            elif result.bus is not None:
-                self._ports.put_on_bus(topic, result.bus(frame, result.tensors, stream))
-        if self._ports.wants_ros(topic):
-            tensors, build = _to_ros(result, stream)
-            download = self._context.transfers.download(tensors, stream)
-            pending.downloads.append((frame, self._ports[topic], build, download))
+        if not self._ports.wants_bus(topic):
+            return
+        if isinstance(result, Frame):
+            self._ports.put_on_bus(topic, result)
+        elif result.bus is not None:
+            self._ports.put_on_bus(topic, result.bus(frame, result.tensors, stream))
 
     def _run(self) -> None:
         while (pending := self._queue.get()) is not None:
@@ -160,15 +164,16 @@ class Egress:
                 self._metrics.fail('egress', f'publishing failed: {error}')
                 self._log.error(f'publishing failed: {error!r}', throttle_duration_sec=5.0)
             finally:
-                pending.release()
+                pending.download.release()
                 pending = None  # an idle egress holds no frame
                 self._places.release()
 
     def _publish(self, pending: _Pending) -> None:
-        pending.done.wait_host()
-        self._metrics.observe('device', pending.done.seconds_since(pending.started))
-        for frame, publisher, build, download in pending.downloads:
-            message = TURNS.run(partial(build, frame.header, *download.arrays))
+        download = pending.download
+        download.wait()
+        self._metrics.observe('device', download.event.seconds_since(pending.started))
+        for header, publisher, build, arrays in pending.outgoing:
+            message = TURNS.run(partial(build, header, *download.arrays[arrays]))
             if isinstance(message, Serialized):
                 self._sender.send(publisher, message)
             else:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import Struct
 from typing import Any
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from gpu_runtime.image_format import ImageFormat
 
 _TWO = Struct('<II')
+_REMEMBERED = 64
+"""Kinds of pictures: some for each output."""
 
 
 def header_message(header: Header) -> HeaderMessage:
@@ -66,7 +69,12 @@ def image_message(header: Header, format: ImageFormat, data: NDArray[Any]) -> Se
         A sensor_msgs/Image.  To be published before ``data`` is given back.
 
     """
+    return Serialized(ENCAPSULATION + header_cdr(header) + _fields_cdr(format, data.nbytes), data)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _fields_cdr(format: ImageFormat, nbytes: int) -> bytes:
+    """Return what lies between header and pixels."""
     size = _TWO.pack(format.height, format.width)
     fields = padded(text_cdr(format.encoding) + b'\0', 4)  # the byte says: not big endian
-    length = _TWO.pack(format.step, data.nbytes)
-    return Serialized(b''.join((ENCAPSULATION, header_cdr(header), size, fields, length)), data)
+    return size + fields + _TWO.pack(format.step, nbytes)

@@ -13,6 +13,7 @@ from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
+from gpu_components.audience import Audience
 from gpu_components.camera_topics import topic_of
 
 if TYPE_CHECKING:
@@ -53,18 +54,25 @@ class OutputPorts:
         self._node = node
         self._bus = bus
         self._policy = policy
-        self._latched = {output.topic for output in outputs if output.latched}
+        latched = tuple(output for output in outputs if output.latched)
+        others = tuple(output for output in outputs if not output.latched)
+        self._latched = tuple(output.topic for output in latched)
         self._of_camera = {
-            camera: tuple(
-                replace(output, topic=topic_of(camera, output.topic))
-                for output in outputs
-                if not output.latched
-            )
+            camera: tuple(topic_of(camera, output.topic) for output in others)
             for camera in cameras
         }
-        latched = (output for output in outputs if output.latched)
-        every = [*latched, *(o for of_one in self._of_camera.values() for o in of_one)]
+        self._of_topic = {
+            output.topic: tuple(topic_of(camera, output.topic) for camera in cameras)
+            for output in others
+        }
+        of_cameras = (
+            replace(output, topic=topic)
+            for output in others
+            for topic in self._of_topic[output.topic]
+        )
+        every = (*latched, *of_cameras)
         self._publishers = {output.topic: self._publisher(output) for output in every}
+        self._audiences = {topic: Audience(made) for topic, made in self._publishers.items()}
         self._bus_topics = {
             output.topic: node.resolve_topic_name(output.topic) for output in every if output.bus
         }
@@ -97,15 +105,17 @@ class OutputPorts:
         Returns
         -------
         bool
-            True with a subscriber in ROS or on the bus, or with ``publish: always``.
+            True with a subscriber in ROS (see :class:`Audience`) or on the bus, or with
+            ``publish: always``.
 
         """
         if topic in self._latched:
             return self.wants_ros(topic)
-        return any(self._wants(topic_of(camera, topic)) for camera in self._of_camera)
+        return self._wants_one(self._of_topic.get(topic, ()))
 
-    def _wants(self, topic: str) -> bool:
-        return self.wants_ros(topic) or self.wants_bus(topic)
+    def _wants_one(self, topics: tuple[str, ...]) -> bool:
+        """Return whether one of some topics is wanted, in ROS or on the bus."""
+        return any(self.wants_ros(topic) or self.wants_bus(topic) for topic in topics)
 
     def wants_bus(self, topic: str) -> bool:
         """
@@ -122,7 +132,8 @@ class OutputPorts:
             False for what is not on the bus.
 
         """
-        return topic in self._channels and self._channels[topic].wanted()
+        channel = self._channels.get(topic)
+        return channel is not None and channel.wanted()
 
     def wants_ros(self, topic: str) -> bool:
         """
@@ -159,12 +170,11 @@ class OutputPorts:
             True if a frame of this camera is worth computing.
 
         """
-        own = (output.topic for output in self._of_camera[camera])
-        return any(map(self._wants, own)) or any(map(self._heard, self._latched))
+        return self._wants_one(self._of_camera[camera]) or any(map(self._heard, self._latched))
 
     def _heard(self, topic: str) -> bool:
-        publisher = self._publishers.get(topic)
-        return publisher is not None and bool(publisher.get_subscription_count() > 0)
+        audience = self._audiences.get(topic)
+        return audience is not None and audience.listens()
 
     def put_on_bus(self, topic: str, item: Any) -> None:
         """
@@ -207,6 +217,6 @@ class OutputPorts:
 
     def close(self) -> None:
         """Destroy the publishers."""
-        for publisher in self._publishers.values():
+        publishers, self._publishers, self._audiences = self._publishers, {}, {}
+        for publisher in publishers.values():
             self._node.destroy_publisher(publisher)
-        self._publishers = {}

@@ -45,11 +45,7 @@ class _ErrorText(ctypes.Structure):
 
 # The library that rclpy runs on: its dependencies are searched too, wherever they are installed.
 _RCL = ctypes.CDLL(rclpy_implementation.__file__)
-_RCL.rcl_publish_serialized_message.argtypes = (
-    ctypes.c_void_p,
-    ctypes.POINTER(_SerializedMessage),
-    ctypes.c_void_p,
-)
+_RCL.rcl_publish_serialized_message.argtypes = (ctypes.c_void_p,) * 3
 _RCL.rcutils_get_error_string.restype = _ErrorText
 
 
@@ -58,6 +54,8 @@ class RawSender:
 
     def __init__(self) -> None:
         self._scratch: NDArray[np.uint8] = np.empty(0, np.uint8)
+        self._raw = _SerializedMessage()
+        self._raw_address = ctypes.addressof(self._raw)
 
     def send(self, publisher: Any, message: Serialized) -> None:
         """
@@ -76,10 +74,10 @@ class RawSender:
             If the middleware refuses it.
 
         """
-        data = self.joined(message)
-        raw = _SerializedMessage(data.ctypes.data, data.nbytes, data.nbytes)
-        with publisher.handle:
-            status = _RCL.rcl_publish_serialized_message(publisher.handle.pointer, raw, None)
+        self._raw.length = self._raw.capacity = self.joined(message).nbytes
+        handle = publisher.handle
+        with handle:
+            status = _RCL.rcl_publish_serialized_message(handle.pointer, self._raw_address, None)
         if status != 0:
             text = _RCL.rcutils_get_error_string().text.decode(errors='replace')
             _RCL.rcutils_reset_error()
@@ -97,19 +95,21 @@ class RawSender:
         Returns
         -------
         numpy.ndarray
-            uint8 (n,), overwritten by the next call; the lock is free while bytes are copied.
+            uint8 (n,), overwritten by the next call; the lock is free while arrays are copied.
 
         """
-        parts = [np.frombuffer(part, np.uint8) for part in message.parts]
-        if len(parts) == 1:
-            return parts[0]
-        nbytes = sum(part.nbytes for part in parts)
+        nbytes = sum(map(len, message.parts))
         if nbytes > self._scratch.nbytes:
             self._scratch = _half_a_page_off(nbytes)
+            self._raw.buffer = self._scratch.ctypes.data
         at = 0
-        for part in parts:
-            np.copyto(self._scratch[at : at + part.nbytes], part)
-            at += part.nbytes
+        for part in message.parts:
+            end = at + len(part)
+            if isinstance(part, bytes):
+                self._scratch.data[at:end] = part
+            else:
+                self._scratch[at:end] = part
+            at = end
         return self._scratch[:nbytes]
 
 

@@ -12,6 +12,7 @@ Source: OMG CORBA 3.3 part 2, 9.3 (CDR alignment); what ``serialize_message`` of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ NANOSECONDS = 10**9
 
 _STAMP = Struct('<iI')
 _UINT32 = Struct('<I')
+_REMEMBERED = 64
+"""Frames of cameras: some for each."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Serialized:
     Parameters
     ----------
     *parts : bytes or numpy.ndarray
-        In order; arrays are uint8 (n,), contiguous, and referred to until they are published.
+        In order; bytes are short, arrays are uint8 (n,), contiguous, and referred to until they
+        are published.
 
     """
 
@@ -108,5 +112,9 @@ def header_cdr(header: Header) -> bytes:
         A std_msgs/Header, zeros behind it up to a multiple of four.
 
     """
-    stamp = _STAMP.pack(*divmod(header.stamp_ns, NANOSECONDS))
-    return padded(stamp + text_cdr(header.frame_id), 4)
+    return _STAMP.pack(*divmod(header.stamp_ns, NANOSECONDS)) + _frame_cdr(header.frame_id)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _frame_cdr(frame_id: str) -> bytes:
+    return padded(text_cdr(frame_id), 4)

@@ -24,20 +24,20 @@ class Download:
 
     Parameters
     ----------
-    arrays : tuple of numpy.ndarray
+    arrays : list of numpy.ndarray
         One per tensor, same shape and type; readable after :meth:`wait`, until :meth:`release`.
     event : Event
         Passes when the copies are complete.
-    slabs : tuple of PinnedSlab
+    slabs : list of PinnedSlab
         Leases that back the arrays.
     pool : PinnedPool
         Where they go back to.
 
     """
 
-    arrays: tuple[NDArray[Any], ...]
+    arrays: list[NDArray[Any]]
     event: Event
-    slabs: tuple[PinnedSlab, ...]
+    slabs: list[PinnedSlab]
     pool: PinnedPool
 
     def wait(self) -> None:

@@ -57,3 +57,7 @@ class CudaError(GpuPerceptionError, RuntimeError):
     def __init__(self, message: str, *, sticky: bool = False) -> None:
         super().__init__(message)
         self.sticky = sticky
+
+
+STICKY_STATUSES = frozenset((214, 700, 702, 709, 710, *range(714, 720), 721))
+"""Statuses of CUDA after which every later call in the process fails.  Source: ``cudaError_t``."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    pass
+    from collections import deque
 
 
 class Event:
@@ -21,14 +21,26 @@ class Event:
     ----------
     event : torch.cuda.Event, optional
         The recorded CUDA event, or None on a CPU.
+    shelf : deque, optional
+        Gets the CUDA event when this object, which alone may use it, is gone.
 
     """
 
-    __slots__ = ('_event', '_host_s')
+    __slots__ = ('_event', '_host_s', '_shelf')
 
-    def __init__(self, event: torch.cuda.Event | None = None) -> None:
+    def __init__(
+        self,
+        event: torch.cuda.Event | None = None,
+        shelf: deque[torch.cuda.Event] | None = None,
+    ) -> None:
         self._event = event
+        self._shelf = shelf
         self._host_s = time.perf_counter()
+
+    def __del__(self) -> None:
+        """Put the CUDA event back on its shelf."""
+        if self._shelf is not None and self._event is not None:
+            self._shelf.append(self._event)
 
     @classmethod
     def recorded(cls, device: torch.device) -> Event:
@@ -54,7 +66,7 @@ class Event:
 
     @property
     def raw(self) -> torch.cuda.Event | None:
-        """The CUDA event, or None on a CPU."""
+        """The CUDA event, or None on a CPU; not to be kept longer than this object."""
         return self._event
 
     def passed(self) -> bool:

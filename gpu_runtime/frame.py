@@ -10,12 +10,12 @@ reference is gone and the device has finished with it.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from gpu_runtime.header import Header
+from gpu_runtime.retained import retain
 
 if TYPE_CHECKING:
     import torch
@@ -132,8 +132,6 @@ class Frame:
 
     def __del__(self) -> None:
         """Leave the memory to the streams that may still read it; does not block."""
-        if not self._users or sys.is_finalizing():
-            return
-        tensors = (self.data, *(prepared.tensor for prepared, _ in self._prepared.values()))
-        for stream in self._users:
-            stream.retain(*tensors)
+        if self._users:
+            prepared = (prepared.tensor for prepared, _ in self._prepared.values())
+            retain(self._users, self.data, *prepared)

@@ -18,6 +18,7 @@ from gpu_runtime.device_budget import DeviceBudget
 from gpu_runtime.engines.engine_builds import EngineBuilds
 from gpu_runtime.engines.engine_store import EngineStore
 from gpu_runtime.errors import CudaError
+from gpu_runtime.errors import STICKY_STATUSES
 from gpu_runtime.frame import Frame
 from gpu_runtime.frame_bus import FrameBus
 from gpu_runtime.header import Header
@@ -32,8 +33,6 @@ from gpu_runtime.transfers import Transfers
 from gpu_runtime.transforms import make_image_transform
 
 _LOG = logging.getLogger(__name__)
-
-_STICKY = frozenset((214, 700, 702, 709, 710, *range(714, 720), 721))
 
 
 class GpuContext:
@@ -128,14 +127,13 @@ class GpuContext:
         Returns
         -------
         bool
-            True for the statuses after which every later CUDA call fails
-            (``cudaError_t``: 214, 700, 702, 709, 710, 714 to 719, 721).
+            True for :data:`~gpu_runtime.errors.STICKY_STATUSES`.
 
         """
         if isinstance(error, CudaError):
             return error.sticky
         code = getattr(error, 'error_code', None)
-        return isinstance(error, torch.AcceleratorError) and code in _STICKY
+        return isinstance(error, torch.AcceleratorError) and code in STICKY_STATUSES
 
     def notice(self, error: BaseException) -> None:
         """

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,9 +34,47 @@ class PinnedSlab:
     owner : str
         Who leased it last, for reports.
 
+    Attributes
+    ----------
+    address : int
+        Of the first byte, for the driver.
+
     """
 
     array: NDArray[np.uint8]
     tensor: torch.Tensor
     after: Event
     owner: str = ''
+    address: int = field(init=False)
+    _views: dict[tuple[torch.dtype, torch.Size], NDArray[Any]] = field(
+        default_factory=dict, init=False, repr=False
+    )
+
+    def __post_init__(self) -> None:
+        self.address = self.array.ctypes.data
+
+    def view(self, dtype: torch.dtype, shape: torch.Size) -> NDArray[Any]:
+        """
+        Return all bytes as an array of another type and shape, made once and remembered.
+
+        Parameters
+        ----------
+        dtype : torch.dtype
+            One that numpy has.
+        shape : torch.Size
+            Of as many bytes.
+
+        Returns
+        -------
+        numpy.ndarray
+            The same memory, or the one empty array if there is none.
+
+        """
+        array = self._views.get((dtype, shape))
+        if array is None:
+            if self.array.nbytes:
+                array = self.tensor.view(dtype).view(shape).numpy()
+            else:  # has no strides to be viewed by
+                array = torch.empty(shape, dtype=dtype).numpy()
+            self._views[dtype, shape] = array
+        return array

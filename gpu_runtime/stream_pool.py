@@ -4,18 +4,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 import threading
 from typing import Any
-from typing import TYPE_CHECKING
 
 import torch
 
 from gpu_runtime.errors import LifecycleError
-
-if TYPE_CHECKING:
-    pass
-from gpu_runtime.stream import _Retained
+from gpu_runtime.event_shelf import EventShelf
+from gpu_runtime.retained import Retained
 from gpu_runtime.stream import Stream
 
 
@@ -40,7 +36,8 @@ class StreamPool:
         self._leased: dict[int, Stream] = {}
         self._shelf: dict[int, list[Any]] = {}
         self._priorities: dict[int, int] = {}
-        self._retained: _Retained = deque()
+        self._retained = Retained()
+        self._events = EventShelf()
 
     def lease(self, name: str, *, priority: int = 0) -> Stream:
         """
@@ -61,7 +58,7 @@ class StreamPool:
         """
         with self._lock:
             native = self._native(priority)
-            stream = Stream(name, self.device, native, self._retained)
+            stream = Stream(name, self.device, native, self._retained, self._events)
             self._leased[id(stream)] = stream
             self._priorities[id(stream)] = priority
             return stream

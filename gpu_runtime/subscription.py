@@ -81,14 +81,14 @@ class Subscription(Generic[T]):
 
         """
         with self._changed:
-            if self.overflow is Overflow.BLOCK:
-                self._changed.wait_for(lambda: self._closed or len(self._items) < self.depth)
-            if self._closed:
-                return
-            if len(self._items) >= self.depth and not self._make_room():
-                return
-            self._items.append(item)
-            self._changed.notify_all()
+            if len(self._items) >= self.depth and not self._closed:
+                if self.overflow is Overflow.BLOCK:
+                    self._changed.wait_for(lambda: self._closed or len(self._items) < self.depth)
+                elif not self._make_room():
+                    return
+            if not self._closed:
+                self._items.append(item)
+                self._changed.notify_all()
 
     def _make_room(self) -> bool:
         self.dropped += 1
@@ -117,13 +117,18 @@ class Subscription(Generic[T]):
 
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or bool(self._items), timeout_s)
-            if self._closed or not self._items:
-                return None
-            self.delivered += 1
-            item = self._items.popleft()
-            self._changed.notify_all()
-            return item
+            if not self._items and not self._closed:
+                self._changed.wait_for(lambda: self._closed or bool(self._items), timeout_s)
+            return self.pop()
+
+    def pop(self) -> T | None:
+        """Return the oldest item, or None; for who holds the condition."""
+        if not self._items:
+            return None
+        self.delivered += 1
+        item = self._items.popleft()
+        self._changed.notify_all()
+        return item
 
     @property
     def closed(self) -> bool:

@@ -68,16 +68,25 @@ class SubscriptionGroup(Generic[T]):
 
         """
         with self._changed:
-            self._changed.wait_for(lambda: self.closed or self._queued() > 0, timeout_s)
-            end_s = time.monotonic() + linger_s
-            while not self.closed and 0 < self._queued() < most:
-                left_s = end_s - time.monotonic()
-                if left_s <= 0.0 or not self._changed.wait(left_s):
-                    break
+            if not self._queued() and not self.closed:
+                self._changed.wait_for(lambda: self._queued() or self.closed, timeout_s)
+            if linger_s > 0.0:
+                self._linger(most, linger_s)
             return self._taken(most)
 
+    def _linger(self, most: int, linger_s: float) -> None:
+        """Wait for the rest of a batch, of which there is one at least."""
+        end_s = time.monotonic() + linger_s
+        while 0 < self._queued() < most and not self.closed:
+            left_s = end_s - time.monotonic()
+            if left_s <= 0.0 or not self._changed.wait(left_s):
+                return
+
     def _queued(self) -> int:
-        return sum(subscription.queued for subscription in self._subscriptions)
+        queued = 0
+        for subscription in self._subscriptions:
+            queued += subscription.queued
+        return queued
 
     def _taken(self, most: int) -> list[tuple[int, T]]:
         """Go round the queues, from the one after the last that was served."""
@@ -87,7 +96,7 @@ class SubscriptionGroup(Generic[T]):
         while len(items) < most and idle < count:
             index = self._first
             self._first = (index + 1) % count
-            item = self._subscriptions[index].take(0.0)
+            item = self._subscriptions[index].pop()
             if item is None:
                 idle += 1
             else:

@@ -13,14 +13,12 @@ import torch
 from gpu_runtime.download import Download
 from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.event import Event
+from gpu_runtime.pinned_copies import PinnedCopies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
     from gpu_runtime.pinned_pool import PinnedPool
-    from gpu_runtime.pinned_slab import PinnedSlab
     from gpu_runtime.stream import Stream
     from gpu_runtime.stream_pool import StreamPool
 
@@ -46,6 +44,7 @@ class Transfers:
         self._pinned = pinned
         self._streams = streams
         self._stream = streams.lease('upload')
+        self._copies = PinnedCopies() if device.type == 'cuda' else None
 
     def upload(self, data: Any, nbytes: int, *, offset: int = 0) -> tuple[torch.Tensor, Event]:
         """
@@ -80,32 +79,33 @@ class Transfers:
             )
         source = np.frombuffer(data, np.uint8, nbytes, offset)
         self.uploads += 1
-        if self.device.type == 'cpu':
+        if self._copies is None:
             tensor = torch.empty(nbytes, dtype=torch.uint8)
             np.copyto(tensor.numpy(), source)
             return tensor, Event()
-        return self._upload_pinned(source)
-
-    def _upload_pinned(self, source: NDArray[np.uint8]) -> tuple[torch.Tensor, Event]:
-        slab = self._pinned.lease(source.nbytes, self._stream.name)
-        np.copyto(slab.array, source)
         with self._stream:
-            tensor = torch.empty(source.nbytes, dtype=torch.uint8, device=self.device)
-            tensor.copy_(slab.tensor, non_blocking=True)
+            tensor = torch.empty(nbytes, dtype=torch.uint8, device=self.device)
+            slab = self._pinned.lease(nbytes, self._stream.name)
+            np.copyto(slab.array, source)
+            self._copies.to_device(slab, tensor, self._stream)
             ready = self._stream.record()
         self._pinned.release(slab, ready)
         return tensor, ready
 
-    def download(self, tensors: Sequence[torch.Tensor], stream: Stream) -> Download:
+    def download(
+        self, tensors: Sequence[torch.Tensor], stream: Stream, *, timing: bool = False
+    ) -> Download:
         """
         Start copying tensors to the host, ordered after the work already on a stream.
 
         Parameters
         ----------
         tensors : sequence of torch.Tensor
-            On the device.
+            On the device; maybe none.
         stream : Stream
             The calling thread's current stream.  Does not block.
+        timing : bool
+            Whether the time until the copies are complete will be asked of their event.
 
         Returns
         -------
@@ -113,25 +113,21 @@ class Transfers:
             To be waited for and released by another thread.
 
         """
-        if self.device.type == 'cpu':
+        if self._copies is None:
             # Copies here too: a tensor may be written again once its download has started.
-            arrays = tuple(np.array(tensor.detach().numpy(), order='C') for tensor in tensors)
-            return Download(arrays, Event(), (), self._pinned)
-        slabs = tuple(
-            self._pinned.lease(t.numel() * t.element_size(), stream.name) for t in tensors
-        )
-        arrays = tuple(self._copy_back(t, slab) for t, slab in zip(tensors, slabs, strict=True))
-        return Download(arrays, stream.record(), slabs, self._pinned)
-
-    @staticmethod
-    def _copy_back(tensor: torch.Tensor, slab: PinnedSlab) -> NDArray[Any]:
-        if tensor.numel() == 0:  # an empty array has no strides to be viewed by
-            empty: NDArray[Any] = torch.empty(tensor.shape, dtype=tensor.dtype).numpy()
-            return empty
-        host = slab.tensor.view(tensor.dtype).view(tensor.shape)
-        host.copy_(tensor, non_blocking=True)
-        array: NDArray[Any] = host.numpy()
-        return array
+            arrays = [np.array(tensor.detach().numpy(), order='C') for tensor in tensors]
+            return Download(arrays, Event(), [], self._pinned)
+        download = Download([], Event(), [], self._pinned)
+        try:
+            for tensor in tensors:
+                slab = self._pinned.lease(tensor.nbytes, stream.name)
+                download.slabs.append(slab)
+                download.arrays.append(self._copies.to_host(tensor, slab, stream))
+        finally:
+            download.event = stream.record(timing=timing)
+            if len(download.arrays) < len(tensors):
+                download.release()
+        return download
 
     def close(self) -> None:
         """Give the upload stream back."""

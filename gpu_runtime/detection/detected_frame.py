@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from gpu_runtime.detection.detections import Detections
+from gpu_runtime.retained import retain
 
 if TYPE_CHECKING:
     import torch
@@ -37,6 +39,7 @@ class DetectedFrame:
     frame: Frame
     rows: torch.Tensor
     ready: Event
+    _users: set[Stream] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @property
     def header(self) -> Header:
@@ -64,5 +67,9 @@ class DetectedFrame:
 
         """
         stream.wait(self.ready)
-        stream.retain(self.rows)
+        self._users.add(stream)
         return Detections.of_packed(self.rows)
+
+    def __del__(self) -> None:
+        """Leave the memory to the streams that may still read it; does not block."""
+        retain(self._users, self.rows)

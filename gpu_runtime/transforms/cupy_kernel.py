@@ -14,9 +14,7 @@ import numpy as np
 import torch
 
 from gpu_runtime.errors import CudaError
-
-# Statuses after which every later call in the process fails.  Source: CUDA driver API, CUresult.
-_STICKY = frozenset({214, 700, 702, 709, 710, 714, 715, 716, 717, 718, 719})
+from gpu_runtime.errors import STICKY_STATUSES
 
 
 class CupyKernel:
@@ -98,7 +96,7 @@ class CupyKernel:
             raise CudaError(
                 f'kernel {self._name} was not launched on {self._device}, grid {grid}, block '
                 f'{block}: {error}',
-                sticky=error.status in _STICKY,
+                sticky=error.status in STICKY_STATUSES,
             ) from error
 
     def _current_stream(self) -> Any:

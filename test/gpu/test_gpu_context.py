@@ -144,6 +144,36 @@ def test_what_a_stream_retains_outlives_its_lease(context: GpuContext) -> None:
     assert result.cpu().numpy().tobytes() == data
 
 
+def test_a_frame_may_go_while_its_thread_records_a_graph(context: GpuContext) -> None:
+    """As the collector may let it: neither its memory nor the recording is lost."""
+    stage, capturing = context.streams.lease('stage'), torch.cuda.Stream(DEVICE)
+    data = picture(11)
+    frame = context.frame(HEADER, FORMAT, data)
+    graph, counted = torch.cuda.CUDAGraph(), torch.zeros(4, device=DEVICE)
+    counted.add_(1)
+    with stage:
+        frame.use(stage).clone()
+    torch.cuda.synchronize()
+    with Latch() as latch:
+        latch.block(stage)
+        with stage:
+            result = frame.use(stage).clone()
+        with context.capture_lock, torch.cuda.stream(capturing):
+            graph.capture_begin(capture_error_mode='thread_local')
+            counted.add_(1)
+            del frame
+            graph.capture_end()
+        for _ in range(50):
+            context.frame(HEADER, FORMAT, bytes(FORMAT.nbytes)).ready.wait_host()
+        latch.open()
+        graph.replay()
+        torch.cuda.synchronize()
+        assert not latch.timed_out
+    assert counted.tolist() == [2.0] * 4
+    assert result.cpu().numpy().tobytes() == data
+    context.streams.release(stage)
+
+
 def test_close_returns_the_memory_and_names_the_leaks(gpu: str) -> None:
     before = reserved()
     context = GpuContext(str(gpu))

@@ -72,6 +72,20 @@ def test_entering_binds_torch_and_cupy_on_this_thread_only(gpu: str) -> None:
     assert others == [(0, 0)]
 
 
+def test_an_event_that_nobody_holds_is_recorded_again(gpu: str) -> None:
+    pool = StreamPool(DEVICE)
+    stream = pool.lease('stage')
+    held, gone = stream.record(), stream.record()
+    raw = gone.raw
+    del gone
+    again = stream.record()
+    assert again.raw is raw
+    assert held.raw is not raw
+    again.wait_host()
+    assert again.passed()
+    pool.release(stream)
+
+
 def test_events_measure_the_device(context: GpuContext) -> None:
     stream = context.streams.lease('stage')
     with stream:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from probe import Host
@@ -21,6 +22,7 @@ from spinning import NodeFactory
 from spinning import wait_until
 from std_msgs.msg import String
 
+from gpu_components.audience import REMEMBERED_S
 from gpu_components.output import Output
 from gpu_components.output_ports import OutputPorts
 from gpu_runtime.errors import WiringError
@@ -63,6 +65,7 @@ def test_ros_gets_what_the_policy_says(
     listener = make_node('listener')
     listener.create_subscription(String, 'text', lambda _: None, 10)
     assert wait_until(lambda: made.ports['text'].get_subscription_count() == 1)
+    time.sleep(REMEMBERED_S)
     assert made.ports.wants_ros('text') is subscribed
     assert made.ports.wants('text') is subscribed
     assert made.ports.wants_any() is subscribed

@@ -122,3 +122,16 @@ def test_the_report_tells_who_holds_what() -> None:
     pool.lease(50, '/depth')
     pool.release(pool.lease(10, '/depth'), Event())
     assert pool.report().by_owner == {'/detector': 100, '/depth': 60}
+
+
+def test_a_view_of_a_slab_is_made_once(pool: PinnedPool) -> None:
+    slab = pool.lease(24)
+    floats = slab.view(torch.float32, torch.Size((2, 3)))
+    assert (floats.shape, floats.dtype, floats.ctypes.data) == ((2, 3), np.float32, slab.address)
+    floats[:] = 1.5
+    assert slab.array.view(np.float32).tolist() == [1.5] * 6
+    assert slab.view(torch.float32, torch.Size((2, 3))) is floats
+    assert slab.view(torch.float32, torch.Size((3, 2))).shape == (3, 2)
+    assert slab.view(torch.uint8, torch.Size((24,))).tolist() == slab.array.tolist()
+    empty = pool.lease(0).view(torch.float16, torch.Size((0, 4)))
+    assert (empty.shape, empty.dtype) == ((0, 4), np.float16)

@@ -51,7 +51,6 @@ def test_an_error_passes_through_and_the_stream_stays_usable() -> None:
         raise KeyError
     with stream:
         stream.wait(stream.record())
-        stream.retain(torch.ones(1))
 
 
 def test_every_lease_is_another_object_and_shows_its_name() -> None:

@@ -1,0 +1,100 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Copies between page-locked memory and the device, enqueued by one call each."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+from typing import TYPE_CHECKING
+
+from gpu_runtime.errors import CudaError
+from gpu_runtime.errors import STICKY_STATUSES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    import torch
+
+    from gpu_runtime.pinned_slab import PinnedSlab
+    from gpu_runtime.stream import Stream
+
+
+class PinnedCopies:
+    """
+    Enqueues copies.
+
+    ``tensor.copy_()`` takes two to three times as long under the interpreter lock: it looks for
+    type conversions, for the ways between two devices, and for who made the pinned memory.
+
+    Parameters
+    ----------
+    runtime : module, optional
+        ``cupy.cuda.runtime``, which is the default.
+
+    """
+
+    def __init__(self, runtime: Any | None = None) -> None:
+        self._runtime = runtime or importlib.import_module('cupy.cuda.runtime')
+
+    def to_device(self, slab: PinnedSlab, tensor: torch.Tensor, stream: Stream) -> None:
+        """
+        Copy a slab into a tensor.  Does not block.
+
+        Parameters
+        ----------
+        slab : PinnedSlab
+            Not written to until the copy is done.
+        tensor : torch.Tensor
+            Contiguous, of as many bytes, on the device.
+        stream : Stream
+            On which the copy is ordered.
+
+        Raises
+        ------
+        CudaError
+            If it cannot be enqueued.
+
+        """
+        kind = self._runtime.memcpyHostToDevice
+        self._enqueue(tensor.data_ptr(), slab.address, slab.array.nbytes, kind, stream)
+
+    def to_host(self, tensor: torch.Tensor, slab: PinnedSlab, stream: Stream) -> NDArray[Any]:
+        """
+        Copy a tensor into a slab.  Does not block.
+
+        Parameters
+        ----------
+        tensor : torch.Tensor
+            On the device.
+        slab : PinnedSlab
+            Of as many bytes.
+        stream : Stream
+            The calling thread's current stream.
+
+        Returns
+        -------
+        numpy.ndarray
+            The slab in the shape and type of the tensor.
+
+        Raises
+        ------
+        CudaError
+            If it cannot be enqueued.
+
+        """
+        # What contiguous() may make comes from this stream's memory: used again after the copy.
+        source = tensor.contiguous()
+        kind = self._runtime.memcpyDeviceToHost
+        self._enqueue(slab.address, source.data_ptr(), slab.array.nbytes, kind, stream)
+        return slab.view(source.dtype, source.shape)
+
+    def _enqueue(self, to: int, source: int, nbytes: int, kind: int, stream: Stream) -> None:
+        if not nbytes:
+            return
+        try:
+            self._runtime.memcpyAsync(to, source, nbytes, kind, stream.native.ptr)  # type: ignore[union-attr]
+        except self._runtime.CUDARuntimeError as error:
+            raise CudaError(
+                f'a copy of {nbytes} bytes was not enqueued on stream {stream.name!r}: {error}',
+                sticky=error.status in STICKY_STATUSES,
+            ) from error

@@ -1,0 +1,74 @@
+# Copyright 2026 The gpu_perception Authors
+# SPDX-License-Identifier: Apache-2.0
+"""Subscribers are counted once per period, whoever asks."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from gpu_components import audience
+from gpu_components.audience import Audience
+from gpu_components.audience import REMEMBERED_S
+
+
+class Publisher:
+    """A publisher whose subscribers come and go as the test says."""
+
+    def __init__(self) -> None:
+        self.subscribers = 0
+        self.asked = 0
+
+    def get_subscription_count(self) -> int:
+        """Count the question."""
+        self.asked += 1
+        return self.subscribers
+
+
+class Clock:
+    """A clock that the test moves on; it may begin anywhere."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.001
+
+    def monotonic(self) -> float:
+        """Return the time of the test."""
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Return the clock that audiences read."""
+    clock = Clock()
+    monkeypatch.setattr(audience, 'time', clock)
+    return clock
+
+
+def test_an_answer_holds_for_the_period(clock: Clock) -> None:
+    """The first is not older than its question; then a subscriber is seen one period late."""
+    publisher = Publisher()
+    publisher.subscribers = 2
+    asked = Audience(publisher)
+    assert asked.listens()
+    publisher.subscribers = 0
+    clock.now_s += REMEMBERED_S * 0.9
+    assert asked.listens()
+    assert publisher.asked == 1
+    clock.now_s += REMEMBERED_S * 0.2
+    assert not asked.listens()
+    publisher.subscribers = 1
+    assert not asked.listens()
+    clock.now_s += REMEMBERED_S * 1.1
+    assert asked.listens()
+    assert publisher.asked == 3
+
+
+def test_threads_share_the_answer(clock: Clock) -> None:
+    """They ask once, or at most once each where they begin together."""
+    publisher = Publisher()
+    publisher.subscribers = 1
+    asked = Audience(publisher)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(lambda _: asked.listens(), range(1000)))
+    assert 1 <= publisher.asked <= 4
