@@ -175,7 +175,7 @@ class Egress:
         for header, publisher, build, arrays in pending.outgoing:
             message = TURNS.run(partial(build, header, *download.arrays[arrays]))
             if isinstance(message, Serialized):
-                self._sender.send(publisher, message)
+                self._sender.send(publisher, message, download)
             else:
                 publisher.publish(message)
         for frame in pending.frames:

@@ -19,6 +19,7 @@ from gpu_runtime.event import Event
 
 if TYPE_CHECKING:
     pass
+from gpu_runtime.pinned_slab import MARGIN
 from gpu_runtime.pinned_slab import PinnedSlab
 
 
@@ -121,11 +122,11 @@ class PinnedPool:
         if self.device.type == 'cuda' and nbytes:
             import cupy
 
-            memory = cupy.cuda.PinnedMemoryPointer(cupy.cuda.PinnedMemory(nbytes), 0)
-            array = np.frombuffer(memory, np.uint8, nbytes)
+            pointer = cupy.cuda.PinnedMemoryPointer(cupy.cuda.PinnedMemory(nbytes + MARGIN), 0)
+            memory = np.frombuffer(pointer, np.uint8, nbytes + MARGIN)
         else:
-            array = np.empty(nbytes, np.uint8)
-        return PinnedSlab(array, torch.from_numpy(array), Event())
+            memory = np.empty(nbytes + MARGIN, np.uint8)
+        return PinnedSlab(memory, nbytes, Event())
 
     def release(self, slab: PinnedSlab, after: Event) -> None:
         """

@@ -18,7 +18,10 @@ from gpu_runtime.pinned_copies import PinnedCopies
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from gpu_runtime.pinned_pool import PinnedPool
+    from gpu_runtime.pinned_slab import PinnedSlab
     from gpu_runtime.stream import Stream
     from gpu_runtime.stream_pool import StreamPool
 
@@ -113,21 +116,25 @@ class Transfers:
             To be waited for and released by another thread.
 
         """
-        if self._copies is None:
-            # Copies here too: a tensor may be written again once its download has started.
-            arrays = [np.array(tensor.detach().numpy(), order='C') for tensor in tensors]
-            return Download(arrays, Event(), [], self._pinned)
         download = Download([], Event(), [], self._pinned)
         try:
             for tensor in tensors:
                 slab = self._pinned.lease(tensor.nbytes, stream.name)
                 download.slabs.append(slab)
-                download.arrays.append(self._copies.to_host(tensor, slab, stream))
+                download.arrays.append(self._to_host(tensor, slab, stream))
         finally:
             download.event = stream.record(timing=timing)
             if len(download.arrays) < len(tensors):
                 download.release()
         return download
+
+    def _to_host(self, tensor: torch.Tensor, slab: PinnedSlab, stream: Stream) -> NDArray[Any]:
+        if self._copies is not None:
+            return self._copies.to_host(tensor, slab, stream)
+        # Copied on a CPU too: a tensor may be written again once its download has started.
+        array = slab.view(tensor.dtype, tensor.shape)
+        np.copyto(array, tensor.detach().numpy())
+        return array
 
     def close(self) -> None:
         """Give the upload stream back."""

@@ -166,8 +166,8 @@ def collect(
         download.wait()
         messages[topic] = build(header, *download.arrays)
         if isinstance(messages[topic], Serialized):
-            data = _SENDER.joined(messages[topic])
-            messages[topic] = data.tobytes() if keep else data
+            data = _SENDER.joined(messages[topic], download)
+            messages[topic] = data.tobytes() if keep else None
         download.release()
     return messages
 

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 import sys
 import threading
 import time
-from typing import Any
 
 import numpy as np
 from probe import Listener
@@ -18,23 +18,44 @@ from sensor_msgs.msg import Image
 from spinning import NodeFactory
 from spinning import wait_until
 from std_msgs.msg import String
+import torch
 
 from gpu_components.messages import image_message
 from gpu_components.raw_sender import RawSender
 from gpu_components.serialized import Serialized
+from gpu_runtime.download import Download
+from gpu_runtime.event import Event
+from gpu_runtime.gpu_context import GpuContext
 from gpu_runtime.header import Header
 from gpu_runtime.image_format import ImageFormat
+from gpu_runtime.pinned_pool import PinnedPool
+from gpu_runtime.pinned_slab import ROOM
 
 
-def picture(side: int, value: int) -> tuple[Serialized, Any]:
-    """Return a square grey picture as a message, and its bytes."""
-    data = np.full(side * side, value, np.uint8)
-    return image_message(
-        Header(value, 'optical'), ImageFormat(side, side, 'mono8', side), data
-    ), data
+@pytest.fixture
+def gpu() -> Iterator[GpuContext]:
+    """Return a context on the CPU."""
+    context = GpuContext('cpu')
+    yield context
+    assert context.close() == []
 
 
-def test_messages_arrive(make_node: NodeFactory, spun: SingleThreadedExecutor) -> None:
+def picture(gpu: GpuContext, side: int, value: int) -> tuple[Serialized, Download]:
+    """Return a square grey picture as a message, and where its bytes came from the device."""
+    stream = gpu.streams.lease('stage')
+    data = torch.full((side * side,), value, dtype=torch.uint8)
+    download = gpu.transfers.download([data], stream)
+    gpu.streams.release(stream)
+    layout = ImageFormat(side, side, 'mono8', side)
+    return image_message(Header(value, 'optical'), layout, download.arrays[0]), download
+
+
+NOTHING = Download([], Event(), [], PinnedPool(torch.device('cpu')))
+
+
+def test_messages_arrive(
+    make_node: NodeFactory, spun: SingleThreadedExecutor, gpu: GpuContext
+) -> None:
     """Larger and smaller than the one before, of one piece and of several."""
     viewer = make_node('viewer')
     pictures, texts = Listener(viewer, Image, 'picture'), Listener(viewer, String, 'text')
@@ -46,10 +67,11 @@ def test_messages_arrive(make_node: NodeFactory, spun: SingleThreadedExecutor) -
         assert wait_until(lambda p=publisher: p.get_subscription_count() == 1)  # type: ignore[misc]
     sender = RawSender()
     for side, value in ((4, 1), (50, 2), (9, 3)):
-        message, data = picture(side, value)
-        sender.send(picture_publisher, message)
-        data.fill(0)  # It is copied before send returns.
-    sender.send(text_publisher, Serialized(serialize_message(String(data='größe'))))
+        message, download = picture(gpu, side, value)
+        sender.send(picture_publisher, message, download)
+        download.arrays[0].fill(0)  # It is copied before send returns.
+        download.release()
+    sender.send(text_publisher, Serialized(serialize_message(String(data='größe'))), NOTHING)
     arrived = pictures.wait(3)
     assert [(m.width, set(m.data)) for m in arrived] == [(4, {1}), (50, {2}), (9, {3})]
     assert [m.header.stamp.nanosec for m in arrived] == [1, 2, 3]
@@ -57,11 +79,11 @@ def test_messages_arrive(make_node: NodeFactory, spun: SingleThreadedExecutor) -
     spun.remove_node(viewer)
 
 
-def test_other_threads_run_meanwhile(make_node: NodeFactory) -> None:
+def test_other_threads_run_meanwhile(make_node: NodeFactory, gpu: GpuContext) -> None:
     """The middleware copies without the interpreter lock."""
     publisher = make_node('source').create_publisher(Image, 'picture', 1)
-    sender, message = RawSender(), Serialized(bytes(picture(4000, 1)[0]))
-    sender.send(publisher, message)
+    sender, (message, download) = RawSender(), picture(gpu, 4000, 1)
+    sender.send(publisher, message, download)
     ticks: list[float] = []
     stop = threading.Event()
 
@@ -79,29 +101,52 @@ def test_other_threads_run_meanwhile(make_node: NodeFactory) -> None:
         spans = []
         for _ in range(20):
             begin = time.perf_counter()
-            sender.send(publisher, message)
+            sender.send(publisher, message, download)
             spans.append((begin, time.perf_counter()))
     finally:
         stop.set()
         sys.setswitchinterval(interval)
         thread.join()
+        download.release()
     assert any(begin < tick < end for begin, end in spans for tick in ticks)
 
 
-def test_what_is_put_together_lies_off_the_middleware_s_memory(make_node: NodeFactory) -> None:
-    """Copies between like places of two pages can take five times as long."""
-    publisher = make_node('source').create_publisher(Image, 'picture', 1)
+def test_a_picture_stays_where_it_was_downloaded_to(gpu: GpuContext) -> None:
+    """In the middle of a page: copies between like places of two can take five times as long."""
     sender = RawSender()
     for side in (4, 300, 1000):
-        sender.send(publisher, picture(side, 1)[0])
-        assert sender._scratch.nbytes > side * side
-        assert sender._scratch.ctypes.data % 4096 == 2048
+        message, download = picture(gpu, side, 1)
+        expected = bytes(message)
+        joined = sender.joined(message, download)
+        assert np.shares_memory(joined, download.arrays[0])
+        assert joined.tobytes() == expected
+        assert download.slabs[0].address % 4096 == 2048
+        download.release()
 
 
-def test_a_publisher_that_is_gone_is_refused(make_node: NodeFactory) -> None:
+@pytest.mark.parametrize('how', ['elsewhere', 'long head', 'text'])
+def test_anything_else_is_put_together_in_memory_that_is_kept(gpu: GpuContext, how: str) -> None:
+    """Pictures of another memory, heads that do not fit, and messages without a picture."""
+    sender = RawSender()
+    message, download = picture(gpu, 300, 1)
+    if how == 'elsewhere':
+        message = Serialized(message.parts[0], download.arrays[0].copy())
+    elif how == 'long head':
+        message = Serialized(bytes(ROOM + 1), download.arrays[0])
+    else:
+        message = Serialized(b'text')
+    joined = sender.joined(message, download)
+    assert not np.shares_memory(joined, download.arrays[0])
+    assert joined.tobytes() == bytes(message)
+    download.release()
+
+
+def test_a_publisher_that_is_gone_is_refused(make_node: NodeFactory, gpu: GpuContext) -> None:
     """As rclpy refuses it."""
     node = make_node('source')
     publisher = node.create_publisher(Image, 'picture', 1)
     node.destroy_publisher(publisher)
+    message, download = picture(gpu, 4, 1)
     with pytest.raises(Exception, match='destruction'):
-        RawSender().send(publisher, picture(4, 1)[0])
+        RawSender().send(publisher, message, download)
+    download.release()
