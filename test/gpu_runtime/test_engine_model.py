@@ -307,6 +307,7 @@ def test_auto_remembers_what_it_measured(
         times['compile'] = 1.0
 
 
+@pytest.mark.slow
 def test_auto_does_without_compilers_that_crash_the_builder(
     tmp_path: Path, model_file: str, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,6 +332,7 @@ def test_auto_does_without_compilers_that_crash_the_builder(
     assert set(kept) == {'auto', facts['chosen']} - {'eager'}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('where', 'number'), [('build', 11), ('load', 6)])
 def test_a_crash_of_the_compiler_asked_for_is_told_and_remembered(
     tmp_path: Path,
