@@ -4,22 +4,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 
+from gpu_components.engines_table import engine_row
+from gpu_components.engines_table import engine_table
+from gpu_components.engines_table import MIB
 from gpu_runtime.engines import default_folder
-from gpu_runtime.engines import EngineEntry
 from gpu_runtime.engines import EngineStore
+from gpu_runtime.engines.engine_entry import PROBLEM
 from gpu_runtime.engines.private_folder import open_private
 from gpu_runtime.errors import EngineError
-
-MIB = 1 << 20
 
 
 def list_engines(
@@ -53,13 +49,17 @@ def list_engines(
     folder = folder or default_folder()
     problem = _problem(folder)
     entries = [] if problem else EngineStore(folder, 0).entries()
-    rows = [_row(entry, check) for entry in entries]
+    rows = [engine_row(entry, check) for entry in entries]
     if as_json:
         console.print_json(data=rows)
     elif rows:
-        console.print(_table(rows))
+        console.print(engine_table(rows))
         total = sum(entry.nbytes for entry in entries)
         console.print(f'{len(rows)} in {folder}, {total / MIB:.0f} MiB', soft_wrap=True)
+        for row in rows:
+            if PROBLEM in row['facts']:
+                again = folder / row['digest']
+                console.print(f'to have what failed tried again, remove {again}', soft_wrap=True)
     if problem:
         Console(stderr=True).print(problem, soft_wrap=True)
     elif not rows and not as_json:
@@ -76,43 +76,3 @@ def _problem(folder: Path) -> str:
     except EngineError as error:
         return str(error)
     return ''
-
-
-def _row(entry: EngineEntry, check: bool) -> dict[str, Any]:
-    state = 'kept'
-    if check:
-        state = 'intact' if entry.intact() else 'damaged'
-    return {
-        **asdict(entry.key),
-        'digest': entry.key.digest,
-        'nbytes': entry.nbytes,
-        'used': datetime.fromtimestamp(entry.used_s).isoformat(' ', 'seconds'),
-        'state': state,
-        'facts': entry.facts,
-    }
-
-
-def _table(rows: list[dict[str, Any]]) -> Table:
-    table = Table(box=SIMPLE_HEAD)
-    for name in ('model', 'backend', 'inputs', 'MiB', 'used', 'state', 'measured'):
-        table.add_column(name, justify='right' if name == 'MiB' else 'left', overflow='fold')
-    for row in rows:
-        table.add_row(
-            row['model'].rpartition('/')[2],
-            f'{row["backend"]} {row["precision"]}',
-            row['inputs'],
-            f'{row["nbytes"] / MIB:.1f}',
-            row['used'],
-            row['state'],
-            _measured(row),
-        )
-    return table
-
-
-def _measured(row: dict[str, Any]) -> str:
-    """Return what was found out about an engine, or which won where one was chosen."""
-    chosen = row['facts'].get('chosen')
-    lines = row['facts'].get('candidates', [])
-    if chosen is not None:
-        return '\n'.join([f'chosen: {chosen or "none"}', *lines])
-    return '\n'.join(line for line in lines if line.startswith((row['backend'], 'eager')))

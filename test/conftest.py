@@ -65,6 +65,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         detail = report.longrepr
         text = detail[2] if isinstance(detail, tuple) else str(detail)
         reasons[text.removeprefix('Skipped: ')] += 1
+    for report in terminalreporter.stats.get('xfailed', []):
+        reasons[report.wasxfail.removeprefix('reason: ')] += 1
     if not reasons:
         return
     terminalreporter.section('not run on this machine')

@@ -1,10 +1,11 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The builder with a compiler that takes a moment: the real one takes tens of seconds.
+The builder with compilers that take a moment: the real ones take tens of seconds.
 
-Run as a script it is a builder.  ``QUICK_COMPILER`` says what goes wrong: ``wrong`` results, a
-``crash``, or a build that ``hangs``.
+Run as a script it is a builder.  ``QUICK_COMPILERS`` says which there are and what goes wrong with
+each, separated by spaces; ``compile:works`` if it is not set.  A compiler ``works``, gives
+``wrong`` results, ``hangs``, or crashes the process: in ``build`` or in ``load``.
 """
 
 from __future__ import annotations
@@ -38,7 +39,18 @@ class Wrong(torch.nn.Module):
 
 
 class QuickCompiler:
-    """Records a network with torch.jit instead of compiling it."""
+    """
+    Records a network with torch.jit instead of compiling it.
+
+    Parameters
+    ----------
+    what : str
+        Goes wrong.
+
+    """
+
+    def __init__(self, what: str = 'works') -> None:
+        self.what = what
 
     def problem(self, device: torch.device, precision: str) -> str:
         """Have none."""
@@ -55,23 +67,28 @@ class QuickCompiler:
         file: Path,
         precision: str,
     ) -> str:
-        """Record, or do what the environment says."""
-        what = os.environ.get('QUICK_COMPILER', '')
-        if what == 'crash':
+        """Record, or do what goes wrong; never twice."""
+        if file.exists():
+            raise FileExistsError(f'{file.name} is built again')
+        if self.what == 'build':
             os.kill(os.getpid(), signal.SIGSEGV)
-        if what == 'hangs':
+        if self.what == 'hangs':
             time.sleep(600.0)
-        module = Wrong(module) if what == 'wrong' else module
+        module = Wrong(module) if self.what == 'wrong' else module
         with torch.no_grad():
             torch.jit.save(torch.jit.trace(module, inputs, check_trace=False), str(file))
         return 'quick'
 
     def load(self, file: Path, device: torch.device) -> Any:
-        """Load the recording."""
+        """Load the recording, or crash."""
+        if self.what == 'load':
+            os.kill(os.getpid(), signal.SIGABRT)
         return torch.jit.load(str(file), map_location=device)
 
 
 if __name__ == '__main__':
     COMPILERS.clear()
-    COMPILERS['compile'] = QuickCompiler()
+    for item in os.environ.get('QUICK_COMPILERS', 'compile:works').split():
+        name, _, wrong = item.partition(':')
+        COMPILERS[name] = QuickCompiler(wrong)
     sys.exit(builder.main())

@@ -1,6 +1,6 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a process is asked to build, as it is written down for it, and what it answers."""
+"""What a process is asked to build, as it is written down for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import json
 from pathlib import Path
 
 ORDER = 'order.json'
-REPORT = 'report.json'
 INPUTS = 'inputs.pt'
 STATE = 'state.pt'
 

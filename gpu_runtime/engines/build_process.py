@@ -1,13 +1,12 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Runs a build in a process of its own, and reads its report."""
+"""Runs a build in processes of its own, and reads their report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
 import contextlib
-import json
 import logging
 import os
 from pathlib import Path
@@ -17,7 +16,8 @@ import subprocess
 import sys
 import time
 
-from gpu_runtime.engines.build_order import REPORT
+from gpu_runtime.engines.build_order import BuildOrder
+from gpu_runtime.engines.build_report import BuildReport
 from gpu_runtime.engines.candidate import Candidate
 from gpu_runtime.errors import EngineError
 
@@ -28,6 +28,9 @@ COMMAND: tuple[str, ...] = (sys.executable, '-m', 'gpu_runtime.engines.builder')
 
 LONGEST_S = 3600.0
 """A build that takes longer hangs."""
+
+_ASKED_TO_END = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Sent by people and by what ends services: no compiler is to blame."""
 
 _LOG_FILE = 'log'
 _POLL_S = 0.2
@@ -44,12 +47,15 @@ def run_build(
     """
     Build what a folder asks for, and wait for it.
 
+    A compiler that ends the process is marked as failed, and the next process goes on without it,
+    with the engines that are there.
+
     Parameters
     ----------
     folder : Path
         Private; with order and inputs.  Gets engines, report and whatever compilers leave.
     progress : callable
-        Told what is being done, with the seconds it took so far, a few times a second.
+        Told what is being done, with the seconds it all took so far, a few times a second.
     cancelled : callable
         Asked as often; True ends the build.
     command : sequence of str
@@ -63,10 +69,36 @@ def run_build(
     Raises
     ------
     EngineError
-        If the process failed, was ended, or took too long.
+        If a process failed outside of the compilers or was asked to end, or all together took
+        too long.
 
     """
     begin_s = time.monotonic()
+    failed: set[str] = set()
+    while True:
+        code = _run(folder, begin_s, progress, cancelled, command)
+        report = BuildReport.read(folder)
+        if code == 0 and report.complete:
+            return list(report.candidates)
+        culprit, ended = report.trying, _ended(code)
+        if not culprit or culprit in failed or -code in _ASKED_TO_END:
+            raise EngineError(_reason(code, folder / _LOG_FILE))
+        _LOG.warning('the builder %s while it tried %s', ended, culprit)
+        failed.add(culprit)
+        report = report.blame(f'the builder {ended} while it tried {culprit}')
+        if culprit == BuildOrder.read(folder).backend:
+            return list(report.candidates)  # nothing else was asked for
+        report.write(folder)
+
+
+def _run(
+    folder: Path,
+    begin_s: float,
+    progress: Callable[[str], None],
+    cancelled: Callable[[], bool],
+    command: Sequence[str],
+) -> int:
+    """Run a builder to its end, and return its status: negative for a signal, as in subprocess."""
     with (folder / _LOG_FILE).open('wb') as log:
         process = subprocess.Popen(
             [*command, str(folder)],
@@ -81,10 +113,7 @@ def run_build(
     finally:
         _end(process)
         _LOG.debug('builder of %s: %s', folder, (folder / _LOG_FILE).read_text(errors='replace'))
-    if process.returncode != 0:
-        raise EngineError(_reason(process.returncode, folder / _LOG_FILE))
-    report = json.loads((folder / REPORT).read_text(encoding='utf-8'))
-    return [Candidate(**found) for found in report]
+    return process.returncode
 
 
 def _watch(
@@ -142,5 +171,8 @@ def _environment(folder: Path) -> dict[str, str]:
 def _reason(code: int, log: Path) -> str:
     lines = [line for line in log.read_text(errors='replace').splitlines() if line.strip()]
     said = lines[-1].strip()[:_REASON_LENGTH] if lines else 'it said nothing'
-    ended = f'was ended by signal {-code}' if code < 0 else f'ended with status {code}'
-    return said if code == 1 else f'the builder {ended}: {said}'
+    return said if code == 1 else f'the builder {_ended(code)}: {said}'
+
+
+def _ended(code: int) -> str:
+    return f'was ended by signal {-code}' if code < 0 else f'ended with status {code}'

@@ -4,8 +4,9 @@
 Builds and measures engines, in a process of its own: ``python -m gpu_runtime.engines.builder``.
 
 The folder given as argument holds a :class:`BuildOrder` and the inputs.  Lines on the standard
-output tell the progress; the report and the engines are left in the folder.  The process ends when
-its standard input does, that is with the one that started it.
+output tell the progress; the report and the engines are left in the folder.  If a report is there
+already, an earlier process came to grief, and this one goes on from it.  The process ends when its
+standard input does, that is with the one that started it.
 """
 
 from __future__ import annotations
@@ -13,9 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 import contextlib
 import copy
-from dataclasses import asdict
 from dataclasses import replace
-import json
 import os
 from pathlib import Path
 import signal
@@ -28,8 +27,8 @@ import torch
 from gpu_runtime.engines.agreement import compare
 from gpu_runtime.engines.build_order import BuildOrder
 from gpu_runtime.engines.build_order import INPUTS
-from gpu_runtime.engines.build_order import REPORT
 from gpu_runtime.engines.build_order import STATE
+from gpu_runtime.engines.build_report import BuildReport
 from gpu_runtime.engines.candidate import Candidate
 from gpu_runtime.engines.compilers import COMPILERS
 from gpu_runtime.engines.compilers import usable
@@ -76,7 +75,8 @@ class Builder:
         given = torch.load(folder / INPUTS, map_location=self._device, weights_only=True)
         self._inputs: tuple[torch.Tensor, ...] = tuple(given)
         self._models: dict[str, Model] = {}
-        self._found: dict[str, Candidate] = {}
+        before = BuildReport.read(folder)
+        self._found = {candidate.backend: candidate for candidate in before.candidates}
 
     def run(self) -> list[Candidate]:
         """
@@ -101,13 +101,17 @@ class Builder:
         for name, model in plain.items():
             self._try(name, model, reference)
         for name in self._compilers():
-            _say(f'compiling {name}')
+            self._note(trying=name)
             try:
                 remark, model = self._build(name)
                 self._try(name, model, reference, remark)
             except Exception as error:  # whatever a compiler raises is its own failure
                 traceback.print_exc()
                 self._found[name] = Candidate(name, problem=_first_line(error))
+                self._note(trying=name)
+                if self._device.type == 'cuda':
+                    torch.cuda.synchronize(self._device)  # raises if the context went with it
+            self._note()
         if len(self._models) < 2:
             return list(self._found.values())
         _say('measuring')
@@ -115,9 +119,15 @@ class Builder:
         return [replace(c, ms=times.get(c.backend, 0.0)) for c in self._found.values()]
 
     def _compilers(self) -> list[str]:
+        """Name what is asked for, without what failed before."""
+        names = [self._order.backend]
         if self._order.backend == 'auto':
-            return list(usable(self._device, self._order.precision))
-        return [self._order.backend]
+            names = list(usable(self._device, self._order.precision))
+        return [name for name in names if name not in self._found or not self._found[name].problem]
+
+    def _note(self, trying: str = '') -> None:
+        """Write down what was found, and what may now end the process."""
+        BuildReport(tuple(self._found.values()), trying).write(self._folder)
 
     def _load(self) -> tuple[Forward, tuple[torch.Tensor, ...]]:
         """Return the network in its precision, and its outputs in float32."""
@@ -147,9 +157,15 @@ class Builder:
         return Forward(module, dtype_of(order.precision)), reference
 
     def _build(self, name: str) -> tuple[str, Model]:
+        """Return what people should know of an engine, and it; built unless it is there."""
         file, precision = self._folder / name, self._order.precision
-        network = FlatModule(Forward(self._layers, dtype_of(precision)))
-        remark = COMPILERS[name].build(network, self._inputs, file, precision)
+        if name in self._found:
+            remark = self._found[name].remark
+        else:
+            _say(f'compiling {name}')
+            network = FlatModule(Forward(self._layers, dtype_of(precision)))
+            remark = COMPILERS[name].build(network, self._inputs, file, precision)
+        _say(f'loading {name}')
         loaded = load_engine(name, file, self._device)
         if self._device.type == 'cuda':
             return remark, CudaGraphModel(loaded, self._device, _CAPTURES)
@@ -191,8 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GpuPerceptionError as error:
         print(str(error), file=sys.stderr)
         return 1
-    text = json.dumps([asdict(candidate) for candidate in found])
-    (folder / REPORT).write_text(text, encoding='utf-8')
+    BuildReport(tuple(found), complete=True).write(folder)
     return 0
 
 

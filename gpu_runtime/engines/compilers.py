@@ -12,8 +12,8 @@ from gpu_runtime.engines.compiler import Compiler
 from gpu_runtime.engines.inductor_compiler import InductorCompiler
 from gpu_runtime.engines.tensorrt_compiler import TensorrtCompiler
 
-COMPILERS: dict[str, Compiler] = {'compile': InductorCompiler(), 'tensorrt': TensorrtCompiler()}
-"""In the order in which they are built."""
+COMPILERS: dict[str, Compiler] = {'tensorrt': TensorrtCompiler(), 'compile': InductorCompiler()}
+"""In the order in which they are built: quick and safe ones first."""
 
 
 def usable(device: torch.device, precision: str) -> Mapping[str, Compiler]:

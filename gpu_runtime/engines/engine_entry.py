@@ -15,6 +15,13 @@ from gpu_runtime.engines.engine_key import EngineKey
 
 ENGINE = 'engine'
 INDEX = 'index.json'
+
+CHOICE = 'chosen'
+"""Fact of an entry for ``auto``: the backend that won; empty if the network stays as it is."""
+
+PROBLEM = 'problem'
+"""Fact of an entry for a compiler: why there is no engine, and none is built again."""
+
 _BLOCK = 1 << 20
 
 

@@ -25,6 +25,8 @@ from gpu_runtime.engines.build_process import run_build
 from gpu_runtime.engines.candidate import fastest
 from gpu_runtime.engines.compilers import COMPILERS
 from gpu_runtime.engines.compilers import usable
+from gpu_runtime.engines.engine_entry import CHOICE
+from gpu_runtime.engines.engine_entry import PROBLEM
 from gpu_runtime.engines.engine_key import EngineKey
 from gpu_runtime.engines.fingerprint import describe_inputs
 from gpu_runtime.engines.fingerprint import device_identity
@@ -38,6 +40,8 @@ from gpu_runtime.models.eager import EagerModel
 from gpu_runtime.models.loaded_engine import load_engine
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gpu_runtime.engines.build_order import BuildOrder
     from gpu_runtime.engines.candidate import Candidate
     from gpu_runtime.engines.engine_builds import EngineBuilds
@@ -50,9 +54,6 @@ _LOG = logging.getLogger(__name__)
 _Tensors = tuple[torch.Tensor, ...]
 
 AUTO = 'auto'
-CHOICE = 'chosen'
-"""Fact of an entry for ``auto``: the backend that won."""
-
 MAX_ENGINES = 4
 """Engines per model, one for each shape of its inputs."""
 
@@ -201,25 +202,24 @@ class EngineModel:
                 cancelled=self._gone,
                 command=self._builds.command,
             )
-            facts: dict[str, Any] = {'candidates': [str(candidate) for candidate in found]}
-            chosen = self._choose(found)
-            if chosen in COMPILERS:
-                key = self._key(chosen, example)
-                self._builds.store.add(key, folder / chosen, facts)
-            if order.backend == AUTO:
-                choice = folder / CHOICE
-                choice.write_text(json.dumps(facts), encoding='utf-8')
-                key = self._key(AUTO, example)
-                self._builds.store.add(key, choice, {**facts, CHOICE: chosen})
+            self._keep(folder, found, example)
 
-    def _choose(self, found: list[Candidate]) -> str:
-        """Return the backend to use; empty if the network had better stay as it is."""
-        if self._order.backend != AUTO:
-            found = [c for c in found if c.backend == self._order.backend]
-            if not fastest(found):
-                raise EngineError('; '.join(map(str, found)) or 'the builder tried nothing')
+    def _keep(self, folder: Path, found: list[Candidate], example: _Tensors) -> None:
+        """Put the best engine into the store, and what else the next start must know."""
+        store, asked = self._builds.store, self._order.backend
+        facts: dict[str, Any] = {'candidates': [str(candidate) for candidate in found]}
+        if asked != AUTO:
+            found = [candidate for candidate in found if candidate.backend == asked]
         best = fastest(found)
-        return best.backend if best else ''
+        chosen = best.backend if best else ''
+        if chosen in COMPILERS:
+            store.add(self._key(chosen, example), folder / chosen, facts)
+        if chosen == asked:
+            return
+        note = folder / 'note'
+        note.write_text(json.dumps(facts), encoding='utf-8')
+        why = {CHOICE: chosen} if asked == AUTO else {PROBLEM: '; '.join(map(str, found))}
+        store.add(self._key(asked, example), note, {**facts, **why})
 
     def _identify(self) -> None:
         """Note what the network is, before anything is looked up or built for it."""
@@ -245,6 +245,10 @@ class EngineModel:
         entry = store.find(self._key(backend, example))
         if entry is None:
             return False
+        if PROBLEM in entry.facts:
+            raise EngineError(
+                f'{entry.facts[PROBLEM]}; to have it tried again, remove {entry.folder}'
+            )
         try:
             loaded = load_engine(backend, entry.file, self._builds.device)
             engine = self._model(replace(loaded, finish=self._forward.finish))

@@ -11,6 +11,7 @@ from pathlib import Path
 import sys
 import time
 
+from plain_inductor import crash_of_torch
 import pytest
 import torch
 
@@ -32,6 +33,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.slow, pytest.mark.timeout(900)]
 
 RESNET = ModelSource.parse('torchvision/resnet18')
 STAGE = '/stage'
+CRASHED = 'failed: compile: the builder was ended by signal '
 FAILS = (sys.executable, '-S', '-c', 'import sys; sys.exit("nothing is built here")')
 
 
@@ -93,11 +95,10 @@ def note(context: GpuContext) -> str:
     return context.metrics.stage(STAGE).snapshot().notes.get('engine', '')
 
 
-def until_ready(context: GpuContext, model: EngineModel, x: torch.Tensor) -> int:
-    """Serve until the engine is there; returns the calls that the network itself answered."""
+def until_told(context: GpuContext, model: EngineModel, x: torch.Tensor) -> int:
+    """Serve until there is an engine or none; returns the calls the network itself answered."""
     end, calls = time.monotonic() + 800.0, 0
-    while not note(context).startswith('ready'):
-        assert not note(context).startswith('failed'), note(context)
+    while not note(context).startswith(('ready', 'failed')):
         assert time.monotonic() < end, note(context)
         model(x)
         calls += 1
@@ -123,6 +124,36 @@ def no_host_synchronisation() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode('default')
 
 
+def check_engine(
+    model: EngineModel, x: torch.Tensor, module: torch.nn.Module, precision: str
+) -> None:
+    """Require that the engine answers, as a graph, and agrees with the network."""
+    (engine,) = model._engines.values()
+    assert isinstance(engine, CudaGraphModel)
+    for seed in range(3):
+        torch.manual_seed(seed)
+        other = torch.rand_like(x)
+        found = compare(model(other), Forward(module)(other), precision)
+        assert found.ok, found
+    with torch.cuda.stream(torch.cuda.Stream(x.device)):
+        model(x)
+        assert engine.captured == 1, 'the engine runs, but not as a graph'
+        with no_host_synchronisation():
+            before = torch.cuda.memory_stats(x.device)['allocation.all.allocated']
+            for _ in range(10):
+                model(x)
+            assert torch.cuda.memory_stats(x.device)['allocation.all.allocated'] == before
+
+
+def check_network(
+    model: EngineModel, x: torch.Tensor, module: torch.nn.Module, precision: str
+) -> None:
+    """Require that the network answers as it is, where its compiler crashes."""
+    assert not model._engines
+    found = compare(model(x), Forward(module)(x), precision)
+    assert found.ok, found
+
+
 @pytest.mark.parametrize(
     ('backend', 'precision'),
     [
@@ -138,33 +169,27 @@ def no_host_synchronisation() -> Iterator[None]:
 def test_an_engine_takes_over_in_a_graph_and_agrees(
     gpu: torch.device, weights: str, tmp_path: Path, backend: str, precision: str
 ) -> None:
+    """Or the compiler crashes, as torch does without us: then all goes on without an engine."""
     require(backend, gpu, precision)
     module = RESNET.load(weights=weights, device=gpu)
     with serving(tmp_path / 'engines', gpu, weights, backend, precision) as (context, model, x):
-        assert until_ready(context, model, x) > 0
-        (engine,) = model._engines.values()
-        assert isinstance(engine, CudaGraphModel)
-        for seed in range(3):
-            torch.manual_seed(seed)
-            other = torch.rand_like(x)
-            found = compare(model(other), Forward(module)(other), precision)
-            assert found.ok, found
-        stream = torch.cuda.Stream(gpu)
-        with torch.cuda.stream(stream):
-            model(x)
-            assert engine.captured == 1, 'the engine runs, but not as a graph'
-            with no_host_synchronisation():
-                before = torch.cuda.memory_stats(gpu)['allocation.all.allocated']
-                for _ in range(10):
-                    model(x)
-                assert torch.cuda.memory_stats(gpu)['allocation.all.allocated'] == before
+        assert until_told(context, model, x) > 0
+        told = note(context)
+        crashed = backend == 'compile' and told.startswith(CRASHED)
+        assert crashed or told.startswith(f'ready: {backend} {precision}'), told
+        check = check_network if crashed else check_engine
+        check(model, x, module, precision)
     began = time.monotonic()
     again = serving(tmp_path / 'engines', gpu, weights, backend, precision, FAILS)
     with again as (context, model, x):
         model(x)
         torch.cuda.synchronize()
         print(f'{backend} {precision}: second start {time.monotonic() - began:.2f} s')
-        assert note(context).startswith(f'ready: {backend} {precision}')
+        assert note(context) == told
+    if crashed:
+        reason = crash_of_torch()
+        assert reason, f'torch alone does not crash here, but {told}'
+        pytest.xfail(reason)
 
 
 @pytest.mark.parametrize('precision', ['fp32', 'fp16'])
@@ -176,7 +201,8 @@ def test_auto_keeps_the_fastest_that_agrees(
         pytest.skip(f'nothing to choose from: {"; ".join(reasons)}')
     folder = tmp_path / 'engines'
     with serving(folder, gpu, weights, 'auto', precision) as (context, model, x):
-        until_ready(context, model, x)
+        until_told(context, model, x)
+        assert note(context).startswith('ready'), note(context)
     (choice,) = [e for e in EngineStore(folder, 1024).entries() if e.key.backend == 'auto']
     print(json.dumps(choice.facts, indent=1))
     tried = {line.partition(':')[0] for line in choice.facts['candidates']}

@@ -141,14 +141,14 @@ def test_without_a_store_a_change_to_an_engine_is_refused(host: Host, model: str
     assert node.state == 'active'
 
 
-def add_engine(folder: Path, model: str) -> str:
+def add_engine(folder: Path, model: str, backend: str = 'compile', **more: str) -> str:
     """Put an engine into the store; returns its digest."""
     inputs = 'float32 (1, 3, 32, 32)'
-    key = EngineKey(model, 'compile', 'fp32', inputs, 'cpu', 'graph', 'weights', 'torch 2')
+    key = EngineKey(model, backend, 'fp32', inputs, 'cpu', 'graph', 'weights', 'torch 2')
     store = EngineStore(folder, 64)
     with store.aside() as aside:
         (aside / 'built').write_bytes(b'engine')
-        facts = {'candidates': ['eager: 2 ms, error 0', 'compile: 1 ms, error 0']}
+        facts = {'candidates': ['eager: 2 ms, error 0', f'{backend}: 1 ms, error 0'], **more}
         store.add(key, aside / 'built', facts)
     return key.digest
 
@@ -178,3 +178,17 @@ def test_the_list_of_engines(folder: Path, model: str, capsys: pytest.CaptureFix
     folder.chmod(0o777)
     assert main(['models', '--engines', '--engine-store', str(folder)]) == 1
     assert f'chmod 700 {folder}' in capsys.readouterr().err.replace('\n', '')
+
+
+def test_the_list_tells_what_failed_and_how_to_have_it_tried_again(
+    folder: Path, model: str
+) -> None:
+    add_engine(folder, model)
+    digest = add_engine(folder, model, 'tensorrt', problem='tensorrt: it crashed')
+    for check in (False, True):
+        status, text = listed(folder, check=check)
+        assert status == 0
+        assert text.count('failed ') == 2
+        assert text.endswith(f'to have what failed tried again, remove {folder / digest}\n')
+    (folder / digest / 'engine').write_bytes(b'else')
+    assert listed(folder, check=True)[0] == 1

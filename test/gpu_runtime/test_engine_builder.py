@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 import shutil
 
@@ -19,6 +20,7 @@ from gpu_runtime.engines import TOLERANCES
 from gpu_runtime.engines.build_order import BuildOrder
 from gpu_runtime.engines.build_order import INPUTS
 from gpu_runtime.engines.build_order import STATE
+from gpu_runtime.engines.build_report import BuildReport
 from gpu_runtime.engines.candidate import Candidate
 from gpu_runtime.engines.candidate import fastest
 from gpu_runtime.engines.compilers import COMPILERS
@@ -104,9 +106,30 @@ def test_what_works_and_agrees_is_measured(folder: Path, monkeypatch: pytest.Mon
     assert str(found['tensorrt']) == 'tensorrt: NotImplementedError: no kernel for Reshape'
 
 
+def test_what_is_built_is_loaded_and_what_crashed_is_left_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the process that follows one which a compiler ended; a quick one builds only once."""
+    compilers(monkeypatch, tensorrt=QuickCompiler(), compile=QuickCompiler())
+    builder.Builder(folder).run()
+    report = BuildReport.read(folder)
+    assert report.trying == ''
+    assert not report.complete
+    replace(report, trying='compile').blame('it crashed').write(folder)
+    found = {candidate.backend: candidate for candidate in builder.Builder(folder).run()}
+    assert list(found) == ['eager', 'tensorrt', 'compile']
+    assert found['tensorrt'].usable
+    assert found['tensorrt'].ms > 0.0
+    assert found['tensorrt'].remark == 'quick'
+    assert found['compile'] == Candidate('compile', problem='it crashed')
+
+
+def test_what_may_crash_is_tried_last() -> None:
+    assert list(COMPILERS) == ['tensorrt', 'compile']
+
+
 def test_wrong_results_are_not_chosen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compilers(monkeypatch, compile=QuickCompiler())
-    monkeypatch.setenv('QUICK_COMPILER', 'wrong')
+    compilers(monkeypatch, compile=QuickCompiler('wrong'))
     eager, wrong = builder.Builder(folder).run()
     assert wrong.error == pytest.approx(0.1, rel=1e-3)
     assert not wrong.usable

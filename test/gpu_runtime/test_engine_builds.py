@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import os
 from pathlib import Path
@@ -16,26 +17,63 @@ import time
 import pytest
 import torch
 
+from gpu_runtime.engines import build_process
 from gpu_runtime.engines import EngineBuilds
 from gpu_runtime.engines import EngineStore
+from gpu_runtime.engines.build_order import BuildOrder
 from gpu_runtime.engines.build_process import run_build
+from gpu_runtime.engines.build_report import BuildReport
+from gpu_runtime.engines.candidate import Candidate
 from gpu_runtime.errors import EngineError
 from gpu_runtime.metrics import Metrics
 
 REPORT = """
     import json, pathlib, sys
-    found = [{'backend': 'compile', 'ms': 1.5, 'error': 0.0, 'limit': 1e-4}]
-    pathlib.Path(sys.argv[1], 'report.json').write_text(json.dumps(found))
+    file = pathlib.Path(sys.argv[1], 'report.json')
+    report = json.loads(file.read_text()) if file.exists() else {'candidates': []}
+    def write(**more):
+        file.write_text(json.dumps({**report, **more}))
 """
+COMPLETE = """
+    report['candidates'].append({'backend': 'eager', 'ms': 1.5, 'error': 0.0, 'limit': 1e-4})
+    write(complete=True)
+"""
+DEADLY = """
+    import os, signal
+    print('trying', flush=True)
+    failed = [candidate['backend'] for candidate in report['candidates'] if candidate['problem']]
+    for name in [name for name in ('tensorrt', 'compile') if name not in failed][:1]:
+        write(trying=name)
+        {end}
+"""
+DIES = 'os.kill(os.getpid(), signal.SIGSEGV)'
 
 
 def build(folder: Path, script: str, stop: threading.Event | None = None) -> list[str]:
     """Run a builder, and return what it tells."""
     told: list[str] = []
-    command = [sys.executable, '-S', '-c', textwrap.dedent(script)]
     stop = stop or threading.Event()
+    command = [sys.executable, '-S', '-c', textwrap.dedent(script)]
     run_build(folder, progress=told.append, cancelled=stop.is_set, command=command)
     return told
+
+
+def rebuild(
+    folder: Path,
+    end: str,
+    backend: str = 'auto',
+    cancelled: Callable[[], bool] = lambda: False,
+) -> list[str]:
+    """Run a builder whose compilers end it; returns what was found out."""
+    BuildOrder('onnx', 'a.onnx', 'DEFAULT', False, backend, 'fp32', 'cpu').write(folder)
+    script = textwrap.dedent(REPORT + DEADLY.replace('{end}', end) + COMPLETE)
+    found = run_build(
+        folder,
+        progress=lambda text: None,
+        cancelled=cancelled,
+        command=[sys.executable, '-S', '-c', script],
+    )
+    return [str(candidate) for candidate in found]
 
 
 def alive(pid: int) -> bool:
@@ -57,10 +95,8 @@ def wait_for(file: Path) -> int:
 
 
 def test_it_tells_what_it_does_and_reports(tmp_path: Path) -> None:
-    script = 'print("compiling", flush=True)\nimport time; time.sleep(0.5)' + textwrap.dedent(
-        REPORT
-    )
-    told = build(tmp_path, script)
+    doing = '\n    print("compiling", flush=True)\n    import time; time.sleep(0.5)\n'
+    told = build(tmp_path, doing + REPORT + COMPLETE)
     assert told[0].startswith('starting, ')
     assert any(text.startswith('compiling, ') for text in told)
 
@@ -81,6 +117,64 @@ def test_whatever_becomes_of_the_process_is_an_error_with_the_reason(
 ) -> None:
     with pytest.raises(EngineError, match=reason):
         build(tmp_path, script)
+
+
+def test_a_compiler_that_ends_the_builder_costs_only_itself(tmp_path: Path) -> None:
+    assert rebuild(tmp_path, DIES) == [
+        'tensorrt: the builder was ended by signal 11 while it tried tensorrt',
+        'compile: the builder was ended by signal 11 while it tried compile',
+        'eager: 1.5 ms, error 0.0e+00 of 1.0e-04 allowed',
+    ]
+
+
+def test_an_end_without_a_signal_is_the_compilers_too(tmp_path: Path) -> None:
+    found = rebuild(tmp_path, 'os._exit(3 * (name == "compile"))')
+    assert found[:2] == [
+        'tensorrt: the builder ended with status 0 while it tried tensorrt',
+        'compile: the builder ended with status 3 while it tried compile',
+    ]
+
+
+def test_nothing_is_started_again_where_nothing_else_was_asked_for(tmp_path: Path) -> None:
+    (found,) = rebuild(tmp_path, DIES, backend='tensorrt')
+    assert found == 'tensorrt: the builder was ended by signal 11 while it tried tensorrt'
+
+
+def test_a_builder_that_is_asked_to_end_blames_no_compiler(tmp_path: Path) -> None:
+    """As when the machine shuts down: what is remembered would be wrong at the next start."""
+    with pytest.raises(EngineError, match='the builder was ended by signal 15: '):
+        rebuild(tmp_path, 'os.kill(os.getpid(), signal.SIGTERM)')
+
+
+def test_a_compiler_is_tried_once_whatever_the_builder_does(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match='the builder was ended by signal 11: '):
+        rebuild(tmp_path, f'write(trying="compile"); {DIES}')
+
+
+def test_the_time_limit_is_that_of_all_processes_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build_process, 'LONGEST_S', 3.0)
+    with pytest.raises(EngineError, match='took longer than 3 s while trying'):
+        rebuild(tmp_path, f'import time; time.sleep(2.0); {DIES}')
+    assert BuildReport.read(tmp_path).candidates[0].backend == 'tensorrt'
+
+
+def test_giving_up_holds_for_the_processes_that_follow(tmp_path: Path) -> None:
+    def cancelled() -> bool:
+        return bool(BuildReport.read(tmp_path).candidates)
+
+    with pytest.raises(EngineError, match='given up'):
+        rebuild(tmp_path, f'import time; time.sleep(0.5); {DIES}', cancelled=cancelled)
+    assert len(BuildReport.read(tmp_path).candidates) == 1
+
+
+def test_what_a_compiler_said_goes_before_what_became_of_the_process(tmp_path: Path) -> None:
+    """As where an error of CUDA is lasting, and the process ends for it."""
+    said = Candidate('compile', problem='AcceleratorError: an illegal memory access')
+    BuildReport((Candidate('eager'), said), trying='compile').write(tmp_path)
+    report = BuildReport.read(tmp_path).blame('the builder ended with status 1')
+    assert report == BuildReport((Candidate('eager'), said))
 
 
 def test_giving_up_ends_it_and_what_it_started(tmp_path: Path) -> None:

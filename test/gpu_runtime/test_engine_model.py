@@ -307,6 +307,59 @@ def test_auto_remembers_what_it_measured(
         times['compile'] = 1.0
 
 
+@pytest.mark.slow
+def test_auto_does_without_compilers_that_crash_the_builder(
+    tmp_path: Path, model_file: str, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One in build and one in load, among one that works; the next start builds nothing."""
+    monkeypatch.setenv('QUICK_COMPILERS', 'fault:build tensorrt:works compile:load')
+    monkeypatch.setitem(COMPILERS, 'fault', QuickCompiler('build'))
+    monkeypatch.setitem(COMPILERS, 'tensorrt', QuickCompiler())
+    for command in (COMMAND, FAILS):
+        with Serving(tmp_path / 'engines', model_file, command, 'eager') as serving:
+            with serving.account.use():
+                serving.model = auto(serving, model_file)
+            serving.prepare(x)
+            serving.until('ready: ', x)
+    kept = {entry.key.backend: entry for entry in EngineStore(tmp_path / 'engines', 1).entries()}
+    facts = kept['auto'].facts
+    lines = {line.partition(': ')[0]: line.partition(': ')[2] for line in facts['candidates']}
+    assert lines['fault'] == 'the builder was ended by signal 11 while it tried fault'
+    assert lines['compile'] == 'the builder was ended by signal 6 while it tried compile'
+    assert ' ms, ' in lines['eager']
+    assert ' ms, ' in lines['tensorrt'], 'it was built again'
+    assert facts['chosen'] in ('eager', 'tensorrt')
+    assert set(kept) == {'auto', facts['chosen']} - {'eager'}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('where', 'number'), [('build', 11), ('load', 6)])
+def test_a_crash_of_the_compiler_asked_for_is_told_and_remembered(
+    tmp_path: Path,
+    model_file: str,
+    x: torch.Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    number: int,
+) -> None:
+    monkeypatch.setenv('QUICK_COMPILERS', f'compile:{where}')
+    folder = tmp_path / 'engines'
+    reason = f'failed: compile: the builder was ended by signal {number} while it tried compile'
+    with Serving(folder, model_file) as serving:
+        serving.prepare(x)
+        serving.until(reason, x)
+        assert serving.model(x)[0].shape == (1, 10)
+    (entry,) = EngineStore(folder, 1).entries()
+    with Serving(folder, model_file, FAILS) as serving:
+        serving.prepare(x)
+        assert serving.note == f'{reason}; to have it tried again, remove {entry.folder}'
+        assert serving.model(x)[0].shape == (1, 10)
+    shutil.rmtree(entry.folder)
+    with Serving(folder, model_file, FAILS) as serving:
+        serving.prepare(x)
+        serving.until('failed: nothing is built here', x)
+
+
 def test_a_network_that_was_not_prepared_gets_its_own_engine(
     tmp_path: Path, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
