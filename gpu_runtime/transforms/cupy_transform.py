@@ -151,10 +151,10 @@ def compile_options(format: ImageFormat, spec: TensorSpec) -> tuple[str, ...]:
 
     """
     encoding = ENCODINGS[format.encoding]
-    _, support = supports(spec, AffineMap.fit(spec, format.width, format.height))
-    # Chroma of a pair of rows begins at an even one.
-    single = 2 * support <= 4 - (encoding.kind is PixelKind.YUV420)
-    single &= encoding.kind not in (PixelKind.DEPTH, PixelKind.BAYER)  # which take row by row
+    fitted = AffineMap.fit(spec, format.width, format.height)
+    support_x, support_y = supports(spec, fitted)
+    columns = spec.shape(format.width, format.height)[3 if spec.layout is Layout.NCHW else 2]
+    planes = 2 if encoding.kind in (PixelKind.YUV420, PixelKind.BAYER) else 1
     first, second, third = encoding.order
     colour = encoding.kind not in (PixelKind.GREY, PixelKind.DEPTH)
     macros = {
@@ -169,8 +169,14 @@ def compile_options(format: ImageFormat, spec: TensorSpec) -> tuple[str, ...]:
         'SWAP': int(spec.channels == 'bgr' and colour),
         'NHWC': int(spec.layout is Layout.NHWC),
         'HALF': int(spec.dtype == torch.float16),
-        'SINGLE': int(single),
-        'WORDS': transform_kernel.WORDS[single],
+        'ROWS': transform_kernel.rows_at_once(encoding.kind, 2 * support_y),
+        'TAPS': transform_kernel.taps(2 * support_x, format.width / fitted.inner_wh[0], columns),
+        'WORDS': transform_kernel.WORDS[planes],
+        'PIXELS': transform_kernel.PIXELS,
+        'UNROLL': transform_kernel.UNROLL,
+        'SPAN': transform_kernel.SPAN,
+        'THREADS': transform_kernel.grid_and_block(columns, 1)[1][0],
+        'BLOCKS': transform_kernel.BLOCKS,
     }
     return tuple(f'-D{name}={value}' for name, value in macros.items())
 
@@ -234,6 +240,7 @@ def kernel_parameters(
     ratios = format.width / width, format.height / height
     block['ratio_x'], block['ratio_y'] = ratios
     block['support_x'], block['support_y'] = supports(spec, fitted)
+    block['inverse_x'], block['inverse_y'] = 1 / block['support_x'], 1 / block['support_y']
     for output, (mean, std) in enumerate(zip(spec.mean, spec.std, strict=True)):
         block['gain'][0, output] = spec.scale / std
         block['bias'][0, output] = -mean / std
