@@ -1,10 +1,11 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Reads the header of a serialized `sensor_msgs/Image` without touching or copying its payload.
+Reads the header of a serialized picture without touching or copying its payload.
 
 Who calls: the ingress thread, once per raw message: `parse_stamp_ns` first, to drop what is stale,
-then `parse_image_header`. Both are pure functions of the buffer and never read beyond it.
+then `parse_image_header`; decoding threads, once per compressed one. All are pure functions of the
+buffer and never read beyond it.
 
 Source: OMG DDSI-RTPS 2.5, section 10 (encapsulation), OMG CORBA 3.3 part 2, 9.3 (CDR alignment).
 """
@@ -62,6 +63,35 @@ class ImageHeader(NamedTuple):
     encoding: str
     is_bigendian: bool
     step: int
+    data_offset: int
+    data_nbytes: int
+
+
+class CompressedHeader(NamedTuple):
+    """
+    All of a `sensor_msgs/CompressedImage` but its picture.
+
+    The picture is `buffer[data_offset:data_offset + data_nbytes]`, which is always inside the
+    buffer.
+
+    Attributes
+    ----------
+    stamp_ns : int
+        Time of the source in nanoseconds.
+    frame_id : str
+        Coordinate frame of the source.
+    format : str
+        As the sender calls it, such as `jpeg`.
+    data_offset : int
+        Index of the first payload byte.
+    data_nbytes : int
+        Payload length in bytes.
+
+    """
+
+    stamp_ns: int
+    frame_id: str
+    format: str
     data_offset: int
     data_nbytes: int
 
@@ -150,6 +180,43 @@ def parse_image_header(buffer: bytes | memoryview) -> ImageHeader:
     )
 
 
+def parse_compressed_header(buffer: bytes | memoryview) -> CompressedHeader:
+    """
+    Read everything but the picture of a serialized `sensor_msgs/CompressedImage`.
+
+    The payload is neither read nor copied; strings are copied.
+
+    Parameters
+    ----------
+    buffer : bytes or memoryview
+        The serialized message with its encapsulation header; contiguous single bytes.
+
+    Returns
+    -------
+    CompressedHeader
+        Every field checked against the buffer.
+
+    Raises
+    ------
+    CdrError
+        If a field is cut short, out of range, or not what the encapsulation promises.
+
+    """
+    nbytes = _byte_count(buffer)
+    order = _byte_order(buffer, nbytes)
+    stamp_ns = _stamp_ns(buffer, nbytes, order)
+    frame_id, at = _name(buffer, nbytes, _BODY + 8, order, 'header.frame_id')
+    form, at = _name(buffer, nbytes, (at + 3) & ~3, order, 'format')
+    at = (at + 3) & ~3
+    if at + 4 > nbytes:
+        raise _cut_short('data length', nbytes, at, 4)
+    data_nbytes: int = order.uint32.unpack_from(buffer, at)[0]
+    at += 4
+    if at + data_nbytes > nbytes:
+        raise _cut_short('data', nbytes, at, data_nbytes)
+    return CompressedHeader(stamp_ns, frame_id, form, at, data_nbytes)
+
+
 def _byte_count(buffer: bytes | memoryview) -> int:
     if type(buffer) is bytes:
         return len(buffer)
@@ -202,7 +269,7 @@ def _name(
     if length > _NAME_LIMIT:
         raise CdrError(
             f'{field} length at byte {at}: expected at most {_NAME_LIMIT} bytes, '
-            f'got {length}; the message is corrupt or not a sensor_msgs/Image'
+            f'got {length}; the message is corrupt or of another type'
         )
     end = start + length
     if end > nbytes:
@@ -211,7 +278,7 @@ def _name(
     if raw.find(0) != length - 1:
         raise CdrError(
             f'{field} at byte {start}: expected one NUL, at the end of its {length} bytes, '
-            f'got {raw[:32]!r}; the message is corrupt or not a sensor_msgs/Image'
+            f'got {raw[:32]!r}; the message is corrupt or of another type'
         )
     try:
         return raw[:-1].decode(), end
@@ -225,5 +292,5 @@ def _name(
 def _cut_short(field: str, nbytes: int, at: int, needed: int) -> CdrError:
     return CdrError(
         f'{field} at byte {at}: expected {needed} bytes, got {max(nbytes - at, 0)} of a '
-        f'{nbytes} byte message; it is cut short, corrupt or not a sensor_msgs/Image'
+        f'{nbytes} byte message; it is cut short, corrupt or of another type'
     )

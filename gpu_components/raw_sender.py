@@ -10,12 +10,12 @@ kept, by numpy, which lets go of the lock as well.
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rclpy.impl.implementation_singleton import rclpy_implementation
+
+from gpu_components import rcl
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,33 +24,6 @@ if TYPE_CHECKING:
 
 
 _PAGE = 4096
-
-
-class _SerializedMessage(ctypes.Structure):
-    """``rcl_serialized_message_t``, of which rcl reads buffer and length only."""
-
-    _fields_ = (
-        ('buffer', ctypes.c_void_p),
-        ('length', ctypes.c_size_t),
-        ('capacity', ctypes.c_size_t),
-        ('allocator', ctypes.c_void_p * 5),
-    )
-
-
-class _ErrorText(ctypes.Structure):
-    """``rcutils_error_string_t``."""
-
-    _fields_ = (('text', ctypes.c_char * 1024),)
-
-
-# The library that rclpy runs on: its dependencies are searched too, wherever they are installed.
-_RCL = ctypes.CDLL(rclpy_implementation.__file__)
-_RCL.rcl_publish_serialized_message.argtypes = (
-    ctypes.c_void_p,
-    ctypes.POINTER(_SerializedMessage),
-    ctypes.c_void_p,
-)
-_RCL.rcutils_get_error_string.restype = _ErrorText
 
 
 class RawSender:
@@ -77,13 +50,7 @@ class RawSender:
 
         """
         data = self.joined(message)
-        raw = _SerializedMessage(data.ctypes.data, data.nbytes, data.nbytes)
-        with publisher.handle:
-            status = _RCL.rcl_publish_serialized_message(publisher.handle.pointer, raw, None)
-        if status != 0:
-            text = _RCL.rcutils_get_error_string().text.decode(errors='replace')
-            _RCL.rcutils_reset_error()
-            raise RuntimeError(f'{publisher.topic_name} was not published: {text}')
+        rcl.publish(publisher, data.ctypes.data, data.nbytes)
 
     def joined(self, message: Serialized) -> NDArray[np.uint8]:
         """

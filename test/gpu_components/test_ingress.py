@@ -11,7 +11,6 @@ from probe import Host
 from probe import now_ns
 from probe import Probe
 import pytest
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from rclpy.qos import ReliabilityPolicy
@@ -46,7 +45,7 @@ def image(stamp_ns: int, **fields: Any) -> Image:
 @pytest.fixture
 def ingress(host: Host) -> Any:
     """Make an ingress for one component without an age limit."""
-    return ImageIngress(host.ingress_node, TOPIC, [need()], host.gpu)
+    return ImageIngress(host.ingress_node, host.reader, TOPIC, [need()], host.gpu)
 
 
 # Messages ----------------------------------------------------------------------------------
@@ -109,7 +108,9 @@ def test_an_unwanted_message_is_not_looked_at(host: Host, ingress: ImageIngress)
 
 def test_a_stale_message_is_dropped_before_its_payload(host: Host) -> None:
     """What follows the stamp is not read: here it would be refused."""
-    ingress = ImageIngress(host.ingress_node, TOPIC, [need(max_age_ms=100.0)], host.gpu)
+    ingress = ImageIngress(
+        host.ingress_node, host.reader, TOPIC, [need(max_age_ms=100.0)], host.gpu
+    )
     reader = host.gpu.bus.subscribe(TOPIC, 'reader')
     stale = serialize_message(image(now_ns() - 10**9, encoding='unheard of'))
     ingress.receive(stale)
@@ -127,7 +128,7 @@ def test_a_message_is_stale_when_it_is_for_all(
 ) -> None:
     """The most patient reader decides; one without a limit takes everything."""
     needs = [need(max_age_ms=limit) for limit in limits]
-    ingress = ImageIngress(host.ingress_node, TOPIC, needs, host.gpu)
+    ingress = ImageIngress(host.ingress_node, host.reader, TOPIC, needs, host.gpu)
     host.gpu.bus.subscribe(TOPIC, 'reader')
     ingress.receive(serialize_message(image(now_ns() - 10**9)))
     assert host.count('dropped_stale', STAGE) == dropped
@@ -254,11 +255,8 @@ def test_components_share_a_topic(host: Host) -> None:
 
 
 @pytest.mark.ros
-def test_pictures_arrive_from_ros(
-    host: Host, spun: SingleThreadedExecutor, make_node: NodeFactory
-) -> None:
+def test_pictures_arrive_from_ros(host: Host, make_node: NodeFactory) -> None:
     """Through DDS, in order, none lost, when the reader asks for all."""
-    spun.add_node(host.ingress_node)
     reader = host.gpu.bus.subscribe(TOPIC, 'reader', depth=20)
     host.router.attach(TOPIC, need(reliable=True, depth=20))
     camera = make_node('camera')
@@ -274,4 +272,3 @@ def test_pictures_arrive_from_ros(
     frames = [reader.take(5.0) for _ in range(10)]
     assert [f.header.stamp_ns for f in frames if f is not None] == list(range(1, 11))
     assert frames[-1] is not None and frames[-1].data.tolist() == list(range(80))
-    spun.remove_node(host.ingress_node)
