@@ -53,6 +53,8 @@ class ImageHeader(NamedTuple):
         Index of the first payload byte.
     data_nbytes : int
         Payload length in bytes.
+    lasting : tuple of slice
+        Where all that a camera repeats lies: the buffer without stamp, padding and pixels.
 
     """
 
@@ -65,6 +67,7 @@ class ImageHeader(NamedTuple):
     step: int
     data_offset: int
     data_nbytes: int
+    lasting: tuple[slice, ...]
 
 
 class CompressedHeader(NamedTuple):
@@ -159,24 +162,30 @@ def parse_image_header(buffer: bytes | memoryview) -> ImageHeader:
     nbytes = _byte_count(buffer)
     order = _byte_order(buffer, nbytes)
     stamp_ns = _stamp_ns(buffer, nbytes, order)
-    frame_id, at = _name(buffer, nbytes, _BODY + 8, order, 'header.frame_id')
-    at = (at + 3) & ~3
-    if at + 8 > nbytes:
-        raise _cut_short('height and width', nbytes, at, 8)
-    height, width = order.size.unpack_from(buffer, at)
-    encoding, at = _name(buffer, nbytes, at + 8, order, 'encoding')
-    if at + 1 > nbytes:
-        raise _cut_short('is_bigendian', nbytes, at, 1)
-    is_bigendian = buffer[at] != 0
-    at = (at + 4) & ~3
+    frame_id, frame_end = _name(buffer, nbytes, _BODY + 8, order, 'header.frame_id')
+    size_at = (frame_end + 3) & ~3
+    if size_at + 8 > nbytes:
+        raise _cut_short('height and width', nbytes, size_at, 8)
+    height, width = order.size.unpack_from(buffer, size_at)
+    encoding, order_at = _name(buffer, nbytes, size_at + 8, order, 'encoding')
+    if order_at + 1 > nbytes:
+        raise _cut_short('is_bigendian', nbytes, order_at, 1)
+    is_bigendian = buffer[order_at] != 0
+    at = (order_at + 4) & ~3
     if at + 8 > nbytes:
         raise _cut_short('step and data length', nbytes, at, 8)
     step, data_nbytes = order.size.unpack_from(buffer, at)
     at += 8
     if at + data_nbytes > nbytes:
         raise _cut_short('data', nbytes, at, data_nbytes)
+    lasting = (
+        slice(0, _BODY),
+        slice(_BODY + 8, frame_end),
+        slice(size_at, order_at + 1),
+        slice(at - 8, at),
+    )
     return ImageHeader(
-        stamp_ns, frame_id, height, width, encoding, is_bigendian, step, at, data_nbytes
+        stamp_ns, frame_id, height, width, encoding, is_bigendian, step, at, data_nbytes, lasting
     )
 
 

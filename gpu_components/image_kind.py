@@ -11,13 +11,11 @@ from gpu_runtime.encoding import ENCODINGS
 from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.image_format import ImageFormat
 
-_STAMP = slice(4, 12)  # after the encapsulation
-
 
 @dataclass(frozen=True)
 class ImageKind:
     """
-    All of a serialized sensor_msgs/Image but its stamp and its pixels.
+    All of a serialized sensor_msgs/Image but stamp and pixels.
 
     Parameters
     ----------
@@ -29,10 +27,9 @@ class ImageKind:
         Index of the first pixel in the message.
     nbytes : int
         Length of the message.
-    before_stamp : bytes
-        The first bytes of the message.
-    after_stamp : bytes
-        Those between stamp and pixels.
+    lasting : tuple
+        Places in the message and what they hold: all but stamp, padding (which is whatever the
+        sender's memory held) and pixels.
 
     """
 
@@ -40,8 +37,7 @@ class ImageKind:
     format: ImageFormat
     data_offset: int
     nbytes: int
-    before_stamp: bytes
-    after_stamp: bytes
+    lasting: tuple[tuple[slice, bytes], ...]
 
     @classmethod
     def of(cls, message: bytes | memoryview) -> ImageKind:
@@ -79,8 +75,7 @@ class ImageKind:
             picture,
             image.data_offset,
             len(message),
-            bytes(message[: _STAMP.start]),
-            bytes(message[_STAMP.stop : image.data_offset]),
+            tuple((place, bytes(message[place])) for place in image.lasting),
         )
 
     def matches(self, message: bytes | memoryview) -> bool:
@@ -95,11 +90,9 @@ class ImageKind:
         Returns
         -------
         bool
-            True if it differs in stamp and pixels only, so that all checks hold for it as well.
+            True if all checks hold for it as well.
 
         """
-        return (
-            len(message) == self.nbytes
-            and message[_STAMP.stop : self.data_offset] == self.after_stamp
-            and message[: _STAMP.start] == self.before_stamp
+        return len(message) == self.nbytes and all(
+            message[place] == held for place, held in self.lasting
         )

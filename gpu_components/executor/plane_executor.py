@@ -142,6 +142,7 @@ class PlaneExecutor(Executor):
                 self.spin_once()
         except KeyboardInterrupt:
             pass  # rclpy's signal handler is shutting the context down, which ends spin anyway
+        self.reader.wake()  # the handler wakes rclpy's own waits only
 
     def spin_once(self, timeout_sec: float | TimeoutObject | None = None) -> None:
         """

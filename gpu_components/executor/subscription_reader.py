@@ -17,9 +17,9 @@ from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.context import Context
+from rclpy.guard_condition import GuardCondition
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerGuardCondition
 from rclpy.subscription import Subscription
 from rclpy.utilities import get_default_context
 
@@ -60,9 +60,9 @@ class SubscriptionReader:
         self._stopped = False
         self._thread: threading.Thread | None = None
         self._has_changed = False
-        self._guard = SignalHandlerGuardCondition(self._context)
+        self._guard = GuardCondition(None, None, context=self._context)
         self._closed = False
-        self._context.on_shutdown(self._wake)
+        self._context.on_shutdown(lambda: self.wake())  # bound, it is lost before the context is
 
     def create_subscription(
         self,
@@ -103,7 +103,7 @@ class SubscriptionReader:
             if self._thread is None and not self._stopped:
                 self._thread = threading.Thread(target=self._run, name='ingress', daemon=True)
                 self._thread.start()
-        self._wake()
+        self.wake()
         return made
 
     def destroy_subscription(self, node: Node, subscription: Subscription[Any]) -> None:
@@ -121,7 +121,14 @@ class SubscriptionReader:
         with self._lock:
             self._nodes.pop(subscription, None)
         node.destroy_subscription(subscription)
-        self._wake()
+        self.wake()
+
+    def wake(self) -> None:
+        """Make the thread look at what has changed; it ends if the context has ended."""
+        with self._lock:
+            if not self._closed:
+                self._has_changed = True
+                self._guard.trigger()
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
         """
@@ -141,7 +148,7 @@ class SubscriptionReader:
         with self._lock:
             self._stopped = True
             thread = self._thread
-        self._wake()
+        self.wake()
         if thread is not None and thread is not threading.current_thread():
             thread.join(None if timeout_sec is None or timeout_sec < 0 else timeout_sec)
             if thread.is_alive():
@@ -154,13 +161,6 @@ class SubscriptionReader:
             if not self._closed:
                 self._closed = True
                 self._guard.destroy()
-
-    def _wake(self) -> None:
-        """Make the thread look at what has changed."""
-        with self._lock:
-            if not self._closed:
-                self._has_changed = True
-                self._guard.trigger()
 
     def _goes_on(self) -> bool:
         return not self._stopped and self._context.ok()
@@ -182,7 +182,7 @@ class SubscriptionReader:
         with closing(SubscriptionWait(self._context, nodes, self._guard)) as wait_set:
             while not self._has_changed:
                 subscriptions, events = wait_set.wait()
-                if not subscriptions and not events:  # a change, or a signal
+                if not subscriptions and not events:  # a change
                     return
                 for subscription in subscriptions:  # one message of each: they take turns
                     if subscription in self._nodes and not self._stopped:
