@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import cv2
 import numpy as np
 from probe import Host
 from probe import now_ns
@@ -15,11 +17,14 @@ from rclpy.qos import DurabilityPolicy
 from rclpy.qos import QoSProfile
 from rclpy.qos import ReliabilityPolicy
 from rclpy.serialization import serialize_message
+from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
 from spinning import NodeFactory
 from spinning import wait_until
 
+from gpu_components.compressed_ingress import CompressedIngress
 from gpu_components.image_ingress import ImageIngress
+from gpu_components.image_kind import ImageKind
 from gpu_components.ingress_need import IngressNeed
 from gpu_components.ingress_need import merged_qos
 
@@ -165,6 +170,98 @@ def test_a_message_cut_short_is_counted(host: Host, ingress: ImageIngress, lengt
     host.gpu.bus.subscribe(TOPIC, 'reader')
     ingress.receive(serialize_message(image(1))[:length])
     assert host.metrics(STAGE).counts == {'received': 1, 'dropped_invalid': 1}
+
+
+def test_each_picture_is_what_its_own_message_says(host: Host, ingress: ImageIngress) -> None:
+    """Though what a camera repeats is read only once."""
+    reader = host.gpu.bus.subscribe(TOPIC, 'reader')
+    plain = image(1)
+    other = image(3)
+    other.header.frame_id = 'right_optical'
+    messages = [plain, image(2), image(2, encoding='rgb8'), image(2, width=5), plain, other]
+    for message in messages:
+        ingress.receive(memoryview(serialize_message(message)))
+        frame = reader.take(1.0)
+        assert frame is not None
+        assert frame.header.stamp_ns == message.header.stamp.nanosec
+        assert frame.header.frame_id == message.header.frame_id
+        assert (frame.format.width, frame.format.encoding) == (message.width, message.encoding)
+
+
+def test_a_kind_is_all_but_stamp_padding_and_pixels() -> None:
+    """A message of the same kind needs no other check; any other field makes another kind."""
+    message = bytearray(serialize_message(image(1)))
+    kind = ImageKind.of(bytes(message))
+    told = {index for place in kind.lasting for index in range(*place[0].indices(len(message)))}
+    for index in range(len(message)):
+        changed = bytearray(message)
+        changed[index] ^= 1
+        assert kind.matches(memoryview(changed)) == (index not in told), index
+    free = set(range(kind.data_offset)) - told
+    # The stamp, and what follows 'left_optical', 'bgr8' and is_bigendian up to a multiple of four.
+    assert free == {*range(4, 12), 29, 30, 31, 50, 51}
+    assert not kind.matches(message[:-1])
+    assert not kind.matches(bytes(message) + b'0')
+
+
+# Compressed --------------------------------------------------------------------------------
+
+
+def compressed(stamp_ns: int, data: bytes) -> bytes:
+    """Return a serialized message."""
+    message = CompressedImage(format='png')
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp_ns, 10**9)
+    message.header.frame_id = 'left_optical'
+    message.data = data
+    return bytes(serialize_message(message))
+
+
+@pytest.fixture
+def decoding(host: Host) -> Iterator[CompressedIngress]:
+    """Make a compressed ingress that holds four messages."""
+    made = CompressedIngress(host.ingress_node, host.reader, TOPIC, [need(depth=4)], host.gpu)
+    yield made
+    made.close()
+
+
+def test_a_compressed_message_is_decoded_and_garbage_costs_itself(
+    host: Host, decoding: CompressedIngress
+) -> None:
+    """What was received may be overwritten as soon as it is queued."""
+    reader = host.gpu.bus.subscribe(TOPIC, 'reader')
+    picture = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    good = bytearray(compressed(1_500_000_007, cv2.imencode('.png', picture)[1].tobytes()))
+    for bad in (b'', good[:30], good[:-1], compressed(1, b''), compressed(1, b'no picture')):
+        decoding.receive(bytes(bad))
+    host.wait_count('dropped_invalid', 1, STAGE)
+    assert wait_until(lambda: decoding._queue.queued == 0)
+    decoding.receive(memoryview(good))
+    good[:] = bytes(len(good))
+    frame = reader.take(5.0)
+    assert frame is not None
+    assert (frame.header.stamp_ns, frame.header.frame_id) == (1_500_000_007, 'left_optical')
+    assert frame.data.tolist() == picture.ravel().tolist()
+
+
+def test_an_unwanted_compressed_message_is_not_queued(
+    host: Host, decoding: CompressedIngress
+) -> None:
+    """Not even looked at."""
+    decoding.receive(b'not CDR at all')
+    assert host.metrics(STAGE).counts == {'received': 1, 'unwanted': 1}
+
+
+def test_a_compressed_picture_arrives_from_ros(
+    host: Host, decoding: CompressedIngress, make_node: NodeFactory
+) -> None:
+    """On the topic that image_transport uses."""
+    reader = host.gpu.bus.subscribe(TOPIC, 'reader')
+    publisher = make_node('camera').create_publisher(CompressedImage, f'{TOPIC}/compressed', 1)
+    assert wait_until(lambda: publisher.get_subscription_count() == 1)
+    picture = np.full((2, 4, 3), 9, np.uint8)
+    publisher.publish(compressed(7, cv2.imencode('.png', picture)[1].tobytes()))
+    frame = reader.take(5.0)
+    assert frame is not None and frame.header.stamp_ns == 7
 
 
 # Needs -------------------------------------------------------------------------------------
