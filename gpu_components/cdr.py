@@ -1,10 +1,11 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Reads the header of a serialized `sensor_msgs/Image` without touching or copying its payload.
+Reads the header of a serialized picture without touching or copying its payload.
 
 Who calls: the ingress thread, once per raw message: `parse_stamp_ns` first, to drop what is stale,
-then `parse_image_header`. Both are pure functions of the buffer and never read beyond it.
+then `parse_image_header`; decoding threads, once per compressed one. All are pure functions of the
+buffer and never read beyond it.
 
 Source: OMG DDSI-RTPS 2.5, section 10 (encapsulation), OMG CORBA 3.3 part 2, 9.3 (CDR alignment).
 """
@@ -52,6 +53,8 @@ class ImageHeader(NamedTuple):
         Index of the first payload byte.
     data_nbytes : int
         Payload length in bytes.
+    lasting : tuple of slice
+        Where all that a camera repeats lies: the buffer without stamp, padding and pixels.
 
     """
 
@@ -62,6 +65,36 @@ class ImageHeader(NamedTuple):
     encoding: str
     is_bigendian: bool
     step: int
+    data_offset: int
+    data_nbytes: int
+    lasting: tuple[slice, ...]
+
+
+class CompressedHeader(NamedTuple):
+    """
+    All of a `sensor_msgs/CompressedImage` but its picture.
+
+    The picture is `buffer[data_offset:data_offset + data_nbytes]`, which is always inside the
+    buffer.
+
+    Attributes
+    ----------
+    stamp_ns : int
+        Time of the source in nanoseconds.
+    frame_id : str
+        Coordinate frame of the source.
+    format : str
+        As the sender calls it, such as `jpeg`.
+    data_offset : int
+        Index of the first payload byte.
+    data_nbytes : int
+        Payload length in bytes.
+
+    """
+
+    stamp_ns: int
+    frame_id: str
+    format: str
     data_offset: int
     data_nbytes: int
 
@@ -129,25 +162,68 @@ def parse_image_header(buffer: bytes | memoryview) -> ImageHeader:
     nbytes = _byte_count(buffer)
     order = _byte_order(buffer, nbytes)
     stamp_ns = _stamp_ns(buffer, nbytes, order)
-    frame_id, at = _name(buffer, nbytes, _BODY + 8, order, 'header.frame_id')
-    at = (at + 3) & ~3
-    if at + 8 > nbytes:
-        raise _cut_short('height and width', nbytes, at, 8)
-    height, width = order.size.unpack_from(buffer, at)
-    encoding, at = _name(buffer, nbytes, at + 8, order, 'encoding')
-    if at + 1 > nbytes:
-        raise _cut_short('is_bigendian', nbytes, at, 1)
-    is_bigendian = buffer[at] != 0
-    at = (at + 4) & ~3
+    frame_id, frame_end = _name(buffer, nbytes, _BODY + 8, order, 'header.frame_id')
+    size_at = (frame_end + 3) & ~3
+    if size_at + 8 > nbytes:
+        raise _cut_short('height and width', nbytes, size_at, 8)
+    height, width = order.size.unpack_from(buffer, size_at)
+    encoding, order_at = _name(buffer, nbytes, size_at + 8, order, 'encoding')
+    if order_at + 1 > nbytes:
+        raise _cut_short('is_bigendian', nbytes, order_at, 1)
+    is_bigendian = buffer[order_at] != 0
+    at = (order_at + 4) & ~3
     if at + 8 > nbytes:
         raise _cut_short('step and data length', nbytes, at, 8)
     step, data_nbytes = order.size.unpack_from(buffer, at)
     at += 8
     if at + data_nbytes > nbytes:
         raise _cut_short('data', nbytes, at, data_nbytes)
-    return ImageHeader(
-        stamp_ns, frame_id, height, width, encoding, is_bigendian, step, at, data_nbytes
+    lasting = (
+        slice(0, _BODY),
+        slice(_BODY + 8, frame_end),
+        slice(size_at, order_at + 1),
+        slice(at - 8, at),
     )
+    return ImageHeader(
+        stamp_ns, frame_id, height, width, encoding, is_bigendian, step, at, data_nbytes, lasting
+    )
+
+
+def parse_compressed_header(buffer: bytes | memoryview) -> CompressedHeader:
+    """
+    Read everything but the picture of a serialized `sensor_msgs/CompressedImage`.
+
+    The payload is neither read nor copied; strings are copied.
+
+    Parameters
+    ----------
+    buffer : bytes or memoryview
+        The serialized message with its encapsulation header; contiguous single bytes.
+
+    Returns
+    -------
+    CompressedHeader
+        Every field checked against the buffer.
+
+    Raises
+    ------
+    CdrError
+        If a field is cut short, out of range, or not what the encapsulation promises.
+
+    """
+    nbytes = _byte_count(buffer)
+    order = _byte_order(buffer, nbytes)
+    stamp_ns = _stamp_ns(buffer, nbytes, order)
+    frame_id, at = _name(buffer, nbytes, _BODY + 8, order, 'header.frame_id')
+    form, at = _name(buffer, nbytes, (at + 3) & ~3, order, 'format')
+    at = (at + 3) & ~3
+    if at + 4 > nbytes:
+        raise _cut_short('data length', nbytes, at, 4)
+    data_nbytes: int = order.uint32.unpack_from(buffer, at)[0]
+    at += 4
+    if at + data_nbytes > nbytes:
+        raise _cut_short('data', nbytes, at, data_nbytes)
+    return CompressedHeader(stamp_ns, frame_id, form, at, data_nbytes)
 
 
 def _byte_count(buffer: bytes | memoryview) -> int:
@@ -202,7 +278,7 @@ def _name(
     if length > _NAME_LIMIT:
         raise CdrError(
             f'{field} length at byte {at}: expected at most {_NAME_LIMIT} bytes, '
-            f'got {length}; the message is corrupt or not a sensor_msgs/Image'
+            f'got {length}; the message is corrupt or of another type'
         )
     end = start + length
     if end > nbytes:
@@ -211,7 +287,7 @@ def _name(
     if raw.find(0) != length - 1:
         raise CdrError(
             f'{field} at byte {start}: expected one NUL, at the end of its {length} bytes, '
-            f'got {raw[:32]!r}; the message is corrupt or not a sensor_msgs/Image'
+            f'got {raw[:32]!r}; the message is corrupt or of another type'
         )
     try:
         return raw[:-1].decode(), end
@@ -225,5 +301,5 @@ def _name(
 def _cut_short(field: str, nbytes: int, at: int, needed: int) -> CdrError:
     return CdrError(
         f'{field} at byte {at}: expected {needed} bytes, got {max(nbytes - at, 0)} of a '
-        f'{nbytes} byte message; it is cut short, corrupt or not a sensor_msgs/Image'
+        f'{nbytes} byte message; it is cut short, corrupt or of another type'
     )

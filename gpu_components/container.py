@@ -56,7 +56,7 @@ class Container(Node):
     Parameters
     ----------
     executor : PlaneExecutor
-        Spins the container, its ingress node and every component.
+        Spins the container and every component, and reads the images.
     on_lost : callable
         Called once with the error when the CUDA context is lost; nothing can be saved then,
         so it should end the process for launch to start it anew.
@@ -99,11 +99,11 @@ class Container(Node):
             use_global_arguments=False,
             start_parameter_services=False,
         )
-        self.router = IngressRouter(self._ingress_node, self.gpu)
+        self.router = IngressRouter(self._ingress_node, executor.reader, self.gpu)
         self._serve()
         self._diagnostics = Diagnostics(self, self.gpu, self.components)
         executor.add_node(self)
-        executor.add_ingress_node(self._ingress_node)
+        executor.add_node(self._ingress_node)
         self.get_logger().info(f'ready on {self.gpu.device} ({self.gpu.device_name})')
 
     def _engine_store(self) -> EngineStore | None:

@@ -3,8 +3,8 @@
 """
 One raw ROS image topic on the bus: one subscription and one upload, whoever reads it.
 
-Callbacks run on the ingress plane; they take serialized messages and look at the payload only
-after everything that could make it useless.
+Serialized messages come from the reader's thread; their payload is looked at only after
+everything that could make it useless.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING
 
 from sensor_msgs.msg import Image
 
-from gpu_components.cdr import parse_image_header
 from gpu_components.cdr import parse_stamp_ns
+from gpu_components.image_kind import ImageKind
+from gpu_components.topic_ingress import BAD_MESSAGE
 from gpu_components.topic_ingress import TopicIngress
-from gpu_runtime.encoding import ENCODINGS
-from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.header import Header
-from gpu_runtime.image_format import ImageFormat
 
 if TYPE_CHECKING:
     from rclpy.node import Node
 
+    from gpu_components.executor import SubscriptionReader
     from gpu_components.ingress_need import IngressNeed
     from gpu_runtime.frame import Frame
     from gpu_runtime.gpu_context import GpuContext
@@ -37,7 +36,9 @@ class ImageIngress(TopicIngress):
     Parameters
     ----------
     node : rclpy.node.Node
-        On the ingress plane.
+        Gets the subscription.
+    reader : SubscriptionReader
+        Reads it.
     topic : str
         Fully qualified topic.
     needs : list of IngressNeed
@@ -48,46 +49,50 @@ class ImageIngress(TopicIngress):
     """
 
     def __init__(
-        self, node: Node, topic: str, needs: list[IngressNeed], context: GpuContext
+        self,
+        node: Node,
+        reader: SubscriptionReader,
+        topic: str,
+        needs: list[IngressNeed],
+        context: GpuContext,
     ) -> None:
-        super().__init__(node, topic, needs, context)
-        self._subscribe(Image, topic, self.receive, raw=True)
+        super().__init__(node, reader, topic, needs, context)
+        self._last: ImageKind | None = None
+        self._subscribe(Image, topic, self.receive)
 
-    def receive(self, message: bytes) -> None:
+    def receive(self, message: bytes | memoryview) -> None:
         """
         Take one serialized message.
 
         Parameters
         ----------
-        message : bytes
-            CDR of a sensor_msgs/Image.  Bad content is counted and logged, never raised.
+        message : bytes or memoryview
+            CDR of a sensor_msgs/Image, not used after the call.  Bad content is counted and
+            logged, never raised.
 
         """
         received_s = time.monotonic()
         self._metrics.count('received')
-        if not self._channel.wanted():
+        readers = self._channel.wanting()
+        if not readers:
             self._metrics.count('unwanted')
             return
-        self._guarded(
-            lambda: self._pass_on(
-                parse_stamp_ns(message), lambda: self._frame(message, received_s)
-            )
-        )
+        try:
+            stamp_ns = parse_stamp_ns(message)
+            if self._fresh(stamp_ns):
+                self._publish(self._frame(message, stamp_ns, received_s), readers)
+        except BAD_MESSAGE as error:
+            self._refuse(error)
 
-    def _frame(self, message: bytes, received_s: float) -> Frame:
-        image = parse_image_header(message)
-        picture = ImageFormat(image.width, image.height, image.encoding, image.step)
-        if image.is_bigendian and ENCODINGS[image.encoding].itemsize > 1:
-            raise SpecMismatchError(
-                f'image of {image.encoding} is big endian; expected is_bigendian 0 for pixels of '
-                'more than one byte: swap the bytes at the publisher'
-            )
-        picture.require_nbytes(image.data_nbytes)
+    def _frame(self, message: bytes | memoryview, stamp_ns: int, received_s: float) -> Frame:
+        kind = self._last
+        if kind is None or not kind.matches(message):
+            kind = self._last = ImageKind.of(message)
         return self._context.frame(
-            Header(image.stamp_ns, image.frame_id),
-            picture,
+            Header(stamp_ns, kind.frame_id),
+            kind.format,
             message,
-            offset=image.data_offset,
+            offset=kind.data_offset,
             received_s=received_s,
             metrics=self._metrics,
         )

@@ -18,6 +18,7 @@ from gpu_components.topic_ingress import TopicIngress
 if TYPE_CHECKING:
     from rclpy.node import Node
 
+    from gpu_components.executor import SubscriptionReader
     from gpu_components.ingress_need import IngressNeed
     from gpu_runtime.gpu_context import GpuContext
 
@@ -29,14 +30,17 @@ class IngressRouter:
     Parameters
     ----------
     node : rclpy.node.Node
-        On the ingress plane; gets the subscriptions.
+        Gets the subscriptions.
+    reader : SubscriptionReader
+        Reads them.
     context : GpuContext
         Its bus is compared with what is attached here.
 
     """
 
-    def __init__(self, node: Node, context: GpuContext) -> None:
+    def __init__(self, node: Node, reader: SubscriptionReader, context: GpuContext) -> None:
         self._node = node
+        self._reader = reader
         self._context = context
         self._lock = threading.Lock()
         self._needs: dict[str, list[IngressNeed]] = {}
@@ -100,7 +104,7 @@ class IngressRouter:
     def _opened(self, topic: str, needs: list[IngressNeed]) -> TopicIngress:
         compressed = all(need.compressed for need in needs)
         kind = CompressedIngress if compressed else ImageIngress
-        return kind(self._node, topic, needs, self._context)
+        return kind(self._node, self._reader, topic, needs, self._context)
 
     def topics(self) -> list[str]:
         """Return the topics that are subscribed in ROS now."""

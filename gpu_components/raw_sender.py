@@ -10,13 +10,12 @@ and gets the head of its message put in front.
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rclpy.impl.implementation_singleton import rclpy_implementation
 
+from gpu_components import rcl
 from gpu_runtime.pinned_slab import ROOM
 
 if TYPE_CHECKING:
@@ -26,36 +25,11 @@ if TYPE_CHECKING:
     from gpu_runtime.download import Download
 
 
-class _SerializedMessage(ctypes.Structure):
-    """``rcl_serialized_message_t``, of which rcl reads buffer and length only."""
-
-    _fields_ = (
-        ('buffer', ctypes.c_void_p),
-        ('length', ctypes.c_size_t),
-        ('capacity', ctypes.c_size_t),
-        ('allocator', ctypes.c_void_p * 5),
-    )
-
-
-class _ErrorText(ctypes.Structure):
-    """``rcutils_error_string_t``."""
-
-    _fields_ = (('text', ctypes.c_char * 1024),)
-
-
-# The library that rclpy runs on: its dependencies are searched too, wherever they are installed.
-_RCL = ctypes.CDLL(rclpy_implementation.__file__)
-_RCL.rcl_publish_serialized_message.argtypes = (ctypes.c_void_p,) * 3
-_RCL.rcutils_get_error_string.restype = _ErrorText
-
-
 class RawSender:
     """Publishes serialized messages; of one thread."""
 
     def __init__(self) -> None:
         self._scratch: NDArray[np.uint8] = np.empty(0, np.uint8)
-        self._raw = _SerializedMessage()
-        self._raw_address = ctypes.addressof(self._raw)
 
     def send(self, publisher: Any, message: Serialized, download: Download) -> None:
         """
@@ -77,15 +51,7 @@ class RawSender:
 
         """
         data = self.joined(message, download)
-        self._raw.buffer = data.__array_interface__['data'][0]
-        self._raw.length = self._raw.capacity = data.nbytes
-        handle = publisher.handle
-        with handle:
-            status = _RCL.rcl_publish_serialized_message(handle.pointer, self._raw_address, None)
-        if status != 0:
-            text = _RCL.rcutils_get_error_string().text.decode(errors='replace')
-            _RCL.rcutils_reset_error()
-            raise RuntimeError(f'{publisher.topic_name} was not published: {text}')
+        rcl.publish(publisher, data.__array_interface__['data'][0], data.nbytes)
 
     def joined(self, message: Serialized, download: Download) -> NDArray[np.uint8]:
         """

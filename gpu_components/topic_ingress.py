@@ -9,17 +9,21 @@ from typing import Any
 from typing import ClassVar
 from typing import TYPE_CHECKING
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-
 from gpu_components.ingress_need import merged_qos
 from gpu_runtime.errors import GpuPerceptionError
 
 if TYPE_CHECKING:
     from rclpy.node import Node
 
+    from gpu_components.executor import SubscriptionReader
     from gpu_components.ingress_need import IngressNeed
     from gpu_runtime.frame import Frame
     from gpu_runtime.gpu_context import GpuContext
+    from gpu_runtime.subscription import Subscription
+
+
+BAD_MESSAGE = (GpuPerceptionError, RuntimeError)
+"""What the work for a message may raise: counted and logged by :meth:`TopicIngress._refuse`."""
 
 
 class TopicIngress:
@@ -29,7 +33,9 @@ class TopicIngress:
     Parameters
     ----------
     node : rclpy.node.Node
-        On the ingress plane.
+        Gets the subscription.
+    reader : SubscriptionReader
+        Reads it.
     topic : str
         Fully qualified topic of the pictures.
     needs : list of IngressNeed
@@ -42,23 +48,26 @@ class TopicIngress:
     compressed: ClassVar[bool] = False
 
     def __init__(
-        self, node: Node, topic: str, needs: list[IngressNeed], context: GpuContext
+        self,
+        node: Node,
+        reader: SubscriptionReader,
+        topic: str,
+        needs: list[IngressNeed],
+        context: GpuContext,
     ) -> None:
         self.needs = needs
         self._node = node
+        self._reader = reader
         self._topic = topic
         self._context = context
         self._channel = context.bus.channel(topic)
         self._metrics = context.metrics.stage(f'ingress {topic}')
 
-    def _subscribe(self, kind: type[Any], topic: str, receive: Any, *, raw: bool) -> None:
-        self._subscription = self._node.create_subscription(
-            kind,
-            topic,
-            receive,
-            merged_qos(self.needs),
-            callback_group=MutuallyExclusiveCallbackGroup(),
-            raw=raw,
+    def _subscribe(
+        self, kind: type[Any], topic: str, receive: Callable[[memoryview], None]
+    ) -> None:
+        self._subscription = self._reader.create_subscription(
+            self._node, kind, topic, receive, merged_qos(self.needs)
         )
 
     def serves(self, needs: list[IngressNeed]) -> bool:
@@ -82,38 +91,30 @@ class TopicIngress:
             and merged_qos(needs) == merged_qos(self.needs)
         )
 
-    def _stale(self, stamp_ns: int) -> bool:
-        """Return whether a picture is too old for everyone who reads the topic."""
+    def _fresh(self, stamp_ns: int) -> bool:
+        """Return whether anyone who reads the topic takes a picture of that age, else count it."""
         limits = [need.max_age_ms() for need in self.needs]
         if not all(limits):
-            return False
+            return True
         age_ns = self._node.get_clock().now().nanoseconds - stamp_ns
-        return bool(age_ns * 1e-6 > max(limits))
+        if age_ns * 1e-6 <= max(limits):
+            return True
+        self._metrics.count('dropped_stale')
+        return False
 
-    def _pass_on(self, stamp_ns: int, make: Callable[[], Frame]) -> None:
-        """Publish the frame of a message, unless nobody wants it any more."""
-        if not self._channel.wanted():
-            self._metrics.count('unwanted')
-        elif self._stale(stamp_ns):
-            self._metrics.count('dropped_stale')
-        else:
-            frame = make()
-            self._metrics.processed(frame.header.stamp_ns)
-            self._channel.publish(frame)
+    def _publish(self, frame: Frame, readers: tuple[Subscription[Any], ...]) -> None:
+        self._metrics.processed(frame.header.stamp_ns)
+        self._channel.publish(frame, readers)
 
-    def _guarded(self, work: Callable[[], None]) -> None:
-        """Run one message's work; bad content is counted and logged, never raised."""
-        try:
-            work()
-        except (GpuPerceptionError, RuntimeError) as error:
-            self._context.notice(error)
-            self._metrics.fail('invalid', str(error))
-            self._node.get_logger().error(
-                f'image on {self._subscription.topic_name} dropped: {error}',
-                throttle_duration_sec=5.0,
-            )
+    def _refuse(self, error: Exception) -> None:
+        """Count and log a message that cost itself."""
+        self._context.notice(error)
+        self._metrics.fail('invalid', str(error))
+        self._node.get_logger().error(
+            f'image on {self._topic} dropped: {error}', throttle_duration_sec=5.0
+        )
 
     def close(self) -> None:
         """Unsubscribe."""
-        self._node.destroy_subscription(self._subscription)
+        self._reader.destroy_subscription(self._node, self._subscription)
         self._context.metrics.forget(f'ingress {self._topic}')

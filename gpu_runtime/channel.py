@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Generic
 from typing import TypeVar
 
@@ -39,7 +40,11 @@ class Channel(Generic[T]):
         """Return whether any subscriber would use an item now."""
         return any(subscription.wanted() for subscription in self._subscriptions)
 
-    def publish(self, item: T) -> None:
+    def wanting(self) -> tuple[Subscription[T], ...]:
+        """Return the subscribers that would use an item now."""
+        return tuple(each for each in self._subscriptions if each.wanted())
+
+    def publish(self, item: T, subscriptions: Iterable[Subscription[T]] | None = None) -> None:
         """
         Hand an item to every subscriber that wants it, by reference.
 
@@ -47,6 +52,8 @@ class Channel(Generic[T]):
         ----------
         item : object
             Usually a :class:`~gpu_runtime.frame.Frame`.
+        subscriptions : iterable of Subscription, optional
+            What :meth:`wanting` returned, where it was asked already.
 
         Raises
         ------
@@ -56,10 +63,9 @@ class Channel(Generic[T]):
         """
         self.published += 1
         fault: LifecycleError | None = None
-        for subscription in self._subscriptions:
+        for subscription in self.wanting() if subscriptions is None else subscriptions:
             try:
-                if subscription.wanted():
-                    subscription.push(item)
+                subscription.push(item)
             except LifecycleError as error:
                 fault = error
         if fault is not None:

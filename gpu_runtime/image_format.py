@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from gpu_runtime.encoding import ENCODINGS
 from gpu_runtime.errors import SpecMismatchError
@@ -104,7 +105,7 @@ class ImageFormat:
         planar = ENCODINGS[self.encoding].kind is PixelKind.YUV420
         return self.height * 3 // 2 if planar else self.height
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
         """Bytes of the whole image, ``step`` times :attr:`data_rows`."""
         return self.step * self.data_rows

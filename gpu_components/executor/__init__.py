@@ -5,5 +5,6 @@
 from gpu_components.executor.error_policy import ErrorPolicy
 from gpu_components.executor.error_policy import log_and_continue
 from gpu_components.executor.plane_executor import PlaneExecutor
+from gpu_components.executor.subscription_reader import SubscriptionReader
 
-__all__ = ['ErrorPolicy', 'PlaneExecutor', 'log_and_continue']
+__all__ = ['ErrorPolicy', 'PlaneExecutor', 'SubscriptionReader', 'log_and_continue']

@@ -1,7 +1,7 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The plane that takes images off the middleware: callbacks run inline on one thread of its own.
+The plane of nodes that must not wait: callbacks run inline on one thread of its own.
 
 Who calls: `PlaneExecutor` starts and stops it; the nodes added to it see it as their executor.
 """
@@ -26,7 +26,8 @@ class IngressPlane(Executor):
     """
     Execute callbacks one after the other on a dedicated thread.
 
-    Without a pool, because handing an image to another thread costs tail latency.
+    Without a pool, because handing work to another thread costs tail latency. Images come in by
+    `SubscriptionReader`, which costs a fraction.
 
     Parameters
     ----------

@@ -4,8 +4,8 @@
 An executor whose planes do not wait for each other: control on a few threads, ingress on its own.
 
 Who calls: the container's main thread spins; any thread adds nodes, makes tasks or shuts down.
-Control callbacks run on worker threads, ingress callbacks on the ingress thread, none on the
-spinning thread.
+Control callbacks run on worker threads, ingress callbacks on the ingress thread, messages that the
+reader takes on its own, none on the spinning thread.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from gpu_components.executor.ingress_plane import IngressPlane
 from gpu_components.executor.parked_tasks import ParkedTasks
 from gpu_components.executor.ready_task import next_ready_task
 from gpu_components.executor.ready_task import ReadyTask
+from gpu_components.executor.subscription_reader import SubscriptionReader
 from gpu_components.executor.worker_pool import WorkerPool
 
 _TURN_S = 0.01  # how late a second thread that spins may notice what the first one did
@@ -63,6 +64,11 @@ class PlaneExecutor(Executor):
     on_error : ErrorPolicy
         Called on the callback's thread with each exception that a callback or task lets out.
 
+    Attributes
+    ----------
+    reader : SubscriptionReader
+        Reads what is subscribed through it, whether or not the executor is spun.
+
     Raises
     ------
     ParameterError
@@ -85,6 +91,7 @@ class PlaneExecutor(Executor):
         self._wait_lock = threading.RLock()  # held while rclpy's wait generator runs
         self._parked = ParkedTasks(self._submit)
         self._ingress = IngressPlane(self._run, on_error, context)
+        self.reader = SubscriptionReader(on_error, context)
 
     def add_ingress_node(self, node: Node) -> bool:
         """
@@ -135,6 +142,7 @@ class PlaneExecutor(Executor):
                 self.spin_once()
         except KeyboardInterrupt:
             pass  # rclpy's signal handler is shutting the context down, which ends spin anyway
+        self.reader.wake()  # the handler wakes rclpy's own waits only
 
     def spin_once(self, timeout_sec: float | TimeoutObject | None = None) -> None:
         """
@@ -172,7 +180,7 @@ class PlaneExecutor(Executor):
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
         """
-        Stop both planes: start no callback any more, wait for those that run, join the threads.
+        Stop planes and reader: start no callback any more, wait for those that run, join threads.
 
         Blocks. May be called from any thread, a callback included, and again. What has not started
         is dropped, a coroutine that awaits is cancelled.
@@ -196,7 +204,7 @@ class PlaneExecutor(Executor):
 
         self._stop.set()
         self.wake()
-        ingress_ended = self._ingress.shutdown(left_s())
+        ingress_ended = self.reader.shutdown(left_s()) and self._ingress.shutdown(left_s())
         lock_wait_s = left_s()
         has_lock = self._wait_lock.acquire(timeout=-1 if lock_wait_s is None else lock_wait_s)
         try:

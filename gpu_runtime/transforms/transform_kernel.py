@@ -25,7 +25,7 @@ BLOCKS = 10
 SPAN = 1024
 """Columns of the picture that a block weighs at a time."""
 
-UNROLL = 1
+UNROLL = 5
 """Of its pixels that a thread makes at once."""
 
 WORDS = {1: 4, 2: 2}

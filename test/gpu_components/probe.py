@@ -21,6 +21,8 @@ from spinning import wait_until
 from gpu_components.component import Component
 from gpu_components.component_node import ComponentNode
 from gpu_components.component_parameters import ComponentParameters
+from gpu_components.executor import log_and_continue
+from gpu_components.executor import SubscriptionReader
 from gpu_components.ingress_router import IngressRouter
 from gpu_components.output import Output
 from gpu_components.output import Results
@@ -106,7 +108,8 @@ class Host:
         self.context = context
         self.gpu = GpuContext('cpu')
         self.ingress_node = Node('ingress', context=context)
-        self.router = IngressRouter(self.ingress_node, self.gpu)
+        self.reader = SubscriptionReader(log_and_continue, context)
+        self.router = IngressRouter(self.ingress_node, self.reader, self.gpu)
         self.nodes: list[ComponentNode] = []
 
     def load(
@@ -165,6 +168,7 @@ class Host:
         """Destroy everything and return what was not given back."""
         for node in self.nodes:
             node.close()
+        assert self.reader.shutdown(10.0)
         self.ingress_node.destroy_node()
         return self.gpu.close()
 

@@ -10,10 +10,12 @@ import struct
 
 import pytest
 from rclpy.serialization import serialize_message
+from sensor_msgs.msg import CompressedImage
 from sensor_msgs.msg import Image
 
 from gpu_components.cdr import CdrError
 from gpu_components.cdr import ImageHeader
+from gpu_components.cdr import parse_compressed_header
 from gpu_components.cdr import parse_image_header
 from gpu_components.cdr import parse_stamp_ns
 
@@ -187,3 +189,20 @@ def test_fuzz_gives_a_consistent_header_or_a_cdr_error() -> None:
         assert header.stamp_ns == parse_stamp_ns(raw)
         assert min(header.height, header.width, header.step) >= 0
     assert 100 < accepted < 19_000  # both branches were really exercised
+
+
+@pytest.mark.parametrize('form', ['', 'png', 'rgb8; jpeg compressed bgr8'])
+@pytest.mark.parametrize('length', range(5))
+def test_compressed_agrees_with_rclpy_at_every_alignment(length: int, form: str) -> None:
+    message = CompressedImage(format=form)
+    message.header.stamp.sec, message.header.stamp.nanosec = 1_700_000_000, 123_456_789
+    message.header.frame_id = 'c' * length
+    message.data = b'picture'
+    raw = serialize_message(message)
+    header = parse_compressed_header(memoryview(raw))
+    assert header.stamp_ns == 1_700_000_000_123_456_789
+    assert (header.frame_id, header.format) == ('c' * length, form)
+    assert raw[header.data_offset : header.data_offset + header.data_nbytes] == b'picture'
+    for end in range(header.data_offset + header.data_nbytes):
+        with pytest.raises(CdrError):
+            parse_compressed_header(raw[:end])

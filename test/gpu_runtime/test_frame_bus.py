@@ -308,3 +308,18 @@ def test_subscribers_come_and_go_while_frames_flow(
     assert not any(thread.is_alive() for thread in threads)
     assert channel.subscriptions == (steady.queue,)
     assert steady.drain() == list(range(channel.published))
+
+
+def test_who_was_asked_already_is_not_asked_again(
+    bus: FrameBus[int], channel: Channel[int]
+) -> None:
+    """An item goes to those who wanted it when they were asked."""
+    first, second = (Reader(bus, Overflow.DROP_OLDEST, name=name) for name in ('a', 'b'))
+    second.wants = False
+    wanting = channel.wanting()
+    assert wanting == (first.queue,)
+    first.wants, second.wants = False, True
+    channel.publish(1, wanting)
+    assert (first.drain(), second.drain()) == ([1], [])
+    second.wants = False
+    assert channel.wanting() == ()
