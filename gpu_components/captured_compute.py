@@ -83,14 +83,34 @@ class CapturedCompute:
         self._capturing: Stream | None = None
         self._tell = tell
 
-    def __call__(self, frames: Sequence[Any]) -> _Computed | None:
+    def replays(self, frames: Sequence[Any]) -> bool:
         """
-        Compute frames, if a graph can do it.
+        Return whether there is a graph for some frames.
 
         Parameters
         ----------
         frames : sequence of Frame
-            Computed together.  Does not block, but for some milliseconds when it captures.
+            Computed together.
+
+        Returns
+        -------
+        bool
+            Whether :meth:`replay` would return something.
+
+        """
+        captured = self._captured
+        if captured is None or not captured.graph.valid:
+            return False
+        return self._kind_of(frames) == self._kind
+
+    def replay(self, frames: Sequence[Any]) -> _Computed | None:
+        """
+        Compute frames by the graph, if there is one for them.
+
+        Parameters
+        ----------
+        frames : sequence of Frame
+            Computed together.  Does not block.
 
         Returns
         -------
@@ -99,24 +119,39 @@ class CapturedCompute:
             component has to compute.
 
         """
+        if not self.replays(frames):
+            return None
+        captured = self._captured
+        assert captured is not None
+        for stand_in, frame in zip(captured.stand_ins, frames, strict=True):
+            stand_in.data.copy_(frame.use(self._stream))
+        captured.graph.replay()
+        return captured.graph.result
+
+    def learn(self, frames: Sequence[Any]) -> _Computed | None:
+        """
+        Note frames that are not replayed; capture, once enough of them were alike.
+
+        Parameters
+        ----------
+        frames : sequence of Frame
+            As for :meth:`replay`.  Blocks for some milliseconds where it captures.
+
+        Returns
+        -------
+        sequence of dict or None
+            As :meth:`replay`.
+
+        """
         kind = self._kind_of(frames)
-        if kind is None or kind != self._kind:
+        if kind is None or kind != self._kind or self._captured is not None:
             self.forget()
             self._kind = kind
             return None
         self._alike += 1
         if self._alike == ALIKE:
             self._capture(frames, kind)
-        captured = self._captured
-        if captured is None:
-            return None
-        if not captured.graph.valid:
-            self.forget()
-            return None
-        for stand_in, frame in zip(captured.stand_ins, frames, strict=True):
-            stand_in.data.copy_(frame.use(self._stream))
-        captured.graph.replay()
-        return captured.graph.result
+        return self.replay(frames)
 
     def forget(self) -> None:
         """Release the graph, as before parameters change; blocks until its last replay ended."""

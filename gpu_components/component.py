@@ -74,6 +74,8 @@ class Component(Generic[P, S]):
     """Topic of the camera's calibration, if the component asks for it."""
     services: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Private std_srvs/Trigger services: name to method returning (success, message)."""
+    passes_on: ClassVar[bool] = False
+    """Whether ``compute`` only passes frames on, and takes no time worth a change of threads."""
     capturable: ClassVar[bool] = False
     """
     Whether a frame's work may be captured as a CUDA graph and replayed for the frames after it.

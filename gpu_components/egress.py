@@ -106,9 +106,22 @@ class Egress:
         self._queue.put(None)
         self._thread.join()
 
-    def acquire(self) -> None:
-        """Take a place in flight, before the work; blocks while there is none."""
-        self._places.acquire()
+    def acquire(self, *, blocking: bool = True) -> bool:
+        """
+        Take a place in flight, before the work.
+
+        Parameters
+        ----------
+        blocking : bool
+            Whether to wait while there is none.
+
+        Returns
+        -------
+        bool
+            Whether it was taken.
+
+        """
+        return self._places.acquire(blocking)
 
     def release(self) -> None:
         """Give a place back whose results were not submitted."""

@@ -49,6 +49,11 @@ class FrameStage(Stage):
             links.component, links.stream, links.account, partial(links.metrics.note, 'graph')
         )
 
+    def start(self) -> None:
+        """Start the thread."""
+        super().start()
+        self._inputs.serve(self._at_once)
+
     def stop(self) -> None:
         """Close the inputs and end the thread; blocks until it has ended."""
         self._inputs.close()
@@ -69,6 +74,26 @@ class FrameStage(Stage):
             # Not to be held while the stage waits for the next ones.
             del items, fresh
 
+    def _at_once(self, index: int, frame: Frame) -> bool:
+        """
+        Enqueue a frame on the thread that brings it, while the stage's own waits for one.
+
+        Only what takes no more time than to wake that thread, and cannot block.
+        """
+        if self._swap is not None or not self._is_brief(frame):
+            return False
+        if not self._links.egress.acquire(blocking=False):
+            return False
+        fresh = [] if self._stale(frame) else [(index, frame)]
+        self._with_place(partial(self._submit, fresh), _described(fresh))
+        return True
+
+    def _is_brief(self, frame: Frame) -> bool:
+        if self._component.passes_on:
+            return True
+        most, _ = self._component.batch(self._component.params)
+        return most == 1 and self._captured.replays([frame])
+
     def _stale(self, frame: Frame) -> bool:
         self._metrics.count('received')
         self._metrics.observe('queue', time.monotonic() - frame.received_s)
@@ -79,6 +104,8 @@ class FrameStage(Stage):
         return stale
 
     def _submit(self, items: Sequence[tuple[int, Frame]]) -> bool:
+        if not items:
+            return False
         stream = self._links.stream
         started = stream.record(timing=True)
         begin_s = time.perf_counter()
@@ -102,7 +129,7 @@ class FrameStage(Stage):
 
     def _compute(self, frames: Sequence[Frame]) -> Sequence[Results | None]:
         """Compute together; if that fails, one by one, so that a bad frame costs only itself."""
-        replayed = self._captured(frames)
+        replayed = self._captured.replay(frames) or self._captured.learn(frames)
         if replayed is not None:
             self._metrics.count('replayed')
             return replayed

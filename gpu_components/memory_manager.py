@@ -74,6 +74,7 @@ class MemoryManager(Component[MemoryManagerParameters, MemoryLimits]):
         Output('memory_status', DiagnosticArray),
         Output('memory_managed_output', Image, bus=True),
     )
+    passes_on = True
     services: ClassVar[Mapping[str, str]] = {'trim': 'on_trim', 'report': 'on_report'}
 
     _next_look_s = 0.0

@@ -135,8 +135,12 @@ class Stage:
             self._component.context.notice(error)
 
     def _guarded(self, work: Callable[[], bool], what: str) -> None:
-        """Run some work, which tells if it submitted; count and log what goes wrong."""
+        """Take a place in flight, and do some work that tells if it needed it; may block."""
         self._links.egress.acquire()
+        self._with_place(work, what)
+
+    def _with_place(self, work: Callable[[], bool], what: str) -> None:
+        """Run some work, which tells if it submitted; count and log what goes wrong."""
         submitted = False
         try:
             with self._links.stream, torch.inference_mode():

@@ -64,10 +64,14 @@ class Subscription(Generic[T]):
         self._items: deque[T] = deque()
         self._changed = changed or threading.Condition()
         self._closed = False
+        self.at_once: Callable[[T], bool] | None = None
+        """Told of each item first, with the condition held; True if it needs no queue."""
 
     def push(self, item: T) -> None:
         """
-        Queue an item as the overflow policy says; blocks only with ``BLOCK``.
+        Queue an item as the overflow policy says, unless the reader takes it at once.
+
+        Blocks only with ``BLOCK``.
 
         Parameters
         ----------
@@ -81,6 +85,9 @@ class Subscription(Generic[T]):
 
         """
         with self._changed:
+            if self.at_once is not None and not self._closed and self.at_once(item):
+                self.delivered += 1
+                return
             if len(self._items) >= self.depth and not self._closed:
                 if self.overflow is Overflow.BLOCK:
                     self._changed.wait_for(lambda: self._closed or len(self._items) < self.depth)

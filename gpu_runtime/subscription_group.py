@@ -9,6 +9,8 @@ else's; the reader takes them in turn.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 import threading
 import time
 from typing import Generic
@@ -38,6 +40,30 @@ class SubscriptionGroup(Generic[T]):
         self._subscriptions = subscriptions
         self._changed = changed
         self._first = 0
+        self._waiting = False
+
+    def serve(self, at_once: Callable[[int, T], bool]) -> None:
+        """
+        Let items be taken on the thread that brings them, while the reader waits for one.
+
+        Parameters
+        ----------
+        at_once : callable
+            Gets the index of the subscription and the item; returns whether it took it.  The
+            reader is not given another one before it returns, and nothing waits in the queues.
+
+        """
+        for index, subscription in enumerate(self._subscriptions):
+            subscription.at_once = partial(self._serve, at_once, index)
+
+    def _serve(self, at_once: Callable[[int, T], bool], index: int, item: T) -> bool:
+        if not self._waiting or self._queued():
+            return False
+        self._waiting = False  # what this item leads to may come back here
+        try:
+            return at_once(index, item)
+        finally:
+            self._waiting = True
 
     @property
     def closed(self) -> bool:
@@ -69,7 +95,9 @@ class SubscriptionGroup(Generic[T]):
         """
         with self._changed:
             if not self._queued() and not self.closed:
+                self._waiting = True
                 self._changed.wait_for(lambda: self._queued() or self.closed, timeout_s)
+                self._waiting = False
             if linger_s > 0.0:
                 self._linger(most, linger_s)
             return self._taken(most)

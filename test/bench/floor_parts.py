@@ -135,7 +135,8 @@ class Direct:
     def enqueue(self, frame: Any) -> list[tuple[str, Any, Any]]:
         """Do what the stage's thread does: compute, and enqueue the way back."""
         with self.stream, torch.inference_mode():
-            (results,) = self.captured([frame]) or [self.component.compute(frame, self.stream)]
+            replayed = self.captured.replay([frame]) or self.captured.learn([frame])
+            (results,) = replayed or [self.component.compute(frame, self.stream)]
             return [(topic, *self._download(result)) for topic, result in results.items()]
 
     def _download(self, result: Any) -> tuple[Any, Any]:

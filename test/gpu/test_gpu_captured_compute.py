@@ -89,7 +89,7 @@ class Replayed:
         with self.stream, torch.inference_mode():
             if not replay:
                 return self.component.compute(frame, self.stream)
-            replayed = self.captured([frame])
+            replayed = self.captured.replay([frame]) or self.captured.learn([frame])
             return None if replayed is None else replayed[0]
 
     def arrays(self, results: Any) -> dict[str, list[np.ndarray[Any, Any]]]:

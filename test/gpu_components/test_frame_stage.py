@@ -286,3 +286,81 @@ def test_deactivation_ends_the_threads(host: Host) -> None:
     assert not [t for t in threading.enumerate() if 'probe' in t.name]
     host.push(2)
     assert probe.component.stamps() == [1]
+
+
+class Passer(Probe):
+    """Notes the thread that it computes on, and takes no time."""
+
+    passes_on = True
+
+    def compute(self, frame: Frame, stream: Stream) -> Results:
+        """Note the thread."""
+        self.threads = [*getattr(self, 'threads', []), threading.current_thread().name]
+        return super().compute(frame, stream)
+
+
+def waits(host: Host) -> None:
+    """Wait until a stage waits for frames."""
+    (subscription,) = host.gpu.bus.channel('/input_image').subscriptions
+    group = subscription.at_once.args[0].__self__._inputs  # type: ignore[union-attr, attr-defined]
+    assert wait_until(lambda: group._waiting)
+
+
+def test_what_passes_frames_on_does_it_on_the_thread_that_brings_them(host: Host) -> None:
+    """While its own thread waits; all is counted as ever."""
+    probe = host.load(Passer, publish='always')
+    for stamp in (1, 2):
+        waits(host)
+        host.push(stamp)
+        host.wait_count('processed', stamp)
+    assert probe.component.threads == ['MainThread'] * 2
+    assert (host.count('received'), host.metrics().dropped) == (2, 0)
+    assert {'queue', 'host', 'device', 'latency'} <= set(host.metrics().timings)
+
+
+def test_a_change_of_parameters_comes_before_the_next_frame_at_once(host: Host) -> None:
+    """The stage's own thread applies it, and the frame obeys."""
+    probe = host.load(Passer, publish='always')
+    waits(host)
+    assert set_parameter(probe, 'gain', 3).successful
+    host.push(1)
+    host.wait_count('processed', 1)
+    assert [params.gain for _, params, _ in probe.component.seen] == [3]
+
+
+def test_an_error_at_once_costs_its_frame_only(host: Host) -> None:
+    """Who brings it hears nothing of it."""
+    probe = host.load(Passer, publish='always')
+    probe.component.faults = [ValueError('on purpose')]
+    for stamp in (1, 2):
+        waits(host)
+        host.push(stamp)
+    host.wait_count('processed', 1)
+    assert host.count('dropped_error') == 1
+    assert probe.component.threads == ['MainThread'] * 2
+
+
+def test_a_stale_frame_is_dropped_at_once(host: Host) -> None:
+    """And its place in flight is free again."""
+    host.load(Passer, publish='always', max_age_ms=1000.0)
+    for _ in range(4):
+        waits(host)
+        host.push(1)
+    assert host.count('dropped_stale') == 4
+    waits(host)
+    host.gpu.bus.channel('/input_image').publish(host.frame(now_ns()))
+    host.wait_count('processed', 1)
+
+
+def test_without_a_place_in_flight_the_own_thread_waits_for_one(host: Host) -> None:
+    """Who brings a frame never does."""
+    probe = host.load(Passer, publish='always', input_depth=10)
+    waits(host)
+    egress = probe._egress
+    assert egress.acquire() and egress.acquire()
+    host.push(1)
+    assert probe.component.stamps() == []
+    egress.release()
+    egress.release()
+    host.wait_count('processed', 1)
+    assert probe.component.threads[0] != 'MainThread'

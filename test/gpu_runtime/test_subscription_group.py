@@ -108,3 +108,100 @@ def test_many_producers_lose_nothing(bus: FrameBus[int]) -> None:
     for thread in threads:
         thread.join()
     assert all(items == list(range(500)) for items in seen.values())
+
+
+class Served:
+    """A reader's thread that waits, with items that are taken on the thread that brings them."""
+
+    def __init__(self, bus: FrameBus[int]) -> None:
+        self.reader = group(bus, 'a', 'b')
+        self.taken: list[tuple[int, int, str]] = []
+        self.accepts = True
+        self.read: list[tuple[int, int]] = []
+        self.reader.serve(self._at_once)
+        self.thread = threading.Thread(target=self._read, name='reader')
+
+    def _at_once(self, index: int, item: int) -> bool:
+        if self.accepts:
+            self.taken.append((index, item, threading.current_thread().name))
+        return self.accepts
+
+    def _read(self) -> None:
+        while not self.reader.closed:
+            self.read += self.reader.take(10.0)
+
+    def wait(self) -> None:
+        """Wait until the reader waits."""
+        end_s = time.monotonic() + 5.0
+        while not self.reader._waiting:
+            assert time.monotonic() < end_s
+            time.sleep(0.001)
+
+    def close(self) -> None:
+        """End the thread."""
+        self.reader.close()
+        self.thread.join()
+
+
+def test_an_item_is_taken_at_once_while_the_reader_waits(bus: FrameBus[int]) -> None:
+    """On the thread that brings it, and counted as delivered."""
+    served = Served(bus)
+    publish(bus, 'a', 1)  # nobody reads yet: queued
+    served.thread.start()
+    served.wait()
+    publish(bus, 'b', 2)
+    publish(bus, 'a', 3)
+    assert served.taken == [(1, 2, 'MainThread'), (0, 3, 'MainThread')]
+    assert served.read == [(0, 1)]
+    served.close()
+    publish(bus, 'a', 4)
+    assert len(served.taken) == 2
+    assert [s.delivered for s in bus.channel('a').subscriptions] == [2]
+
+
+def test_what_is_not_taken_at_once_is_queued(bus: FrameBus[int]) -> None:
+    served = Served(bus)
+    served.thread.start()
+    served.wait()
+    served.accepts = False
+    publish(bus, 'a', 1)
+    end_s = time.monotonic() + 5.0
+    while served.read != [(0, 1)]:
+        assert time.monotonic() < end_s
+        time.sleep(0.001)
+    served.close()
+
+
+def test_the_reader_gets_nothing_while_an_item_is_taken(bus: FrameBus[int]) -> None:
+    """Nor is another one taken meanwhile, whoever brings it."""
+    served = Served(bus)
+    entered, gate = threading.Event(), threading.Event()
+    order: list[object] = []
+
+    def slowly(index: int, item: int) -> bool:
+        order.append(item)
+        if item == 1:
+            publish(bus, 'b', 9)  # its own work leads back here: queued
+            entered.set()
+            assert gate.wait(5.0)
+            order.append('done')
+        return True
+
+    served.reader.serve(slowly)
+    served.thread.start()
+    served.wait()
+    bringing = [threading.Thread(target=publish, args=(bus, 'a', item)) for item in (1, 2)]
+    bringing[0].start()
+    assert entered.wait(5.0)
+    bringing[1].start()
+    time.sleep(0.05)
+    assert order == [1] and served.read == []
+    gate.set()
+    for thread in bringing:
+        thread.join()
+    end_s = time.monotonic() + 5.0
+    while (1, 9) not in served.read:
+        assert time.monotonic() < end_s
+        time.sleep(0.001)
+    assert order[:2] == [1, 'done']
+    served.close()
