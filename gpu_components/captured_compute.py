@@ -103,24 +103,21 @@ class CapturedCompute:
             return False
         return self._kind_of(frames) == self._kind
 
-    def replay(self, frames: Sequence[Any]) -> _Computed | None:
+    def replay(self, frames: Sequence[Any]) -> _Computed:
         """
-        Compute frames by the graph, if there is one for them.
+        Compute frames by the graph.
 
         Parameters
         ----------
         frames : sequence of Frame
-            Computed together.  Does not block.
+            Of which :meth:`replays` is true.  Does not block.
 
         Returns
         -------
-        sequence of dict or None
-            One entry per frame; their tensors are overwritten by the next call.  None where the
-            component has to compute.
+        sequence of dict
+            One entry per frame; their tensors are overwritten by the next call.
 
         """
-        if not self.replays(frames):
-            return None
         captured = self._captured
         assert captured is not None
         for stand_in, frame in zip(captured.stand_ins, frames, strict=True):
@@ -140,7 +137,7 @@ class CapturedCompute:
         Returns
         -------
         sequence of dict or None
-            As :meth:`replay`.
+            As :meth:`replay`; None where the component has to compute.
 
         """
         kind = self._kind_of(frames)
@@ -151,7 +148,7 @@ class CapturedCompute:
         self._alike += 1
         if self._alike == ALIKE:
             self._capture(frames, kind)
-        return self.replay(frames)
+        return self.replay(frames) if self._captured else None
 
     def forget(self) -> None:
         """Release the graph, as before parameters change; blocks until its last replay ended."""
@@ -208,11 +205,12 @@ class CapturedCompute:
         if self._capturing is None:  # always the same: memory is kept by stream
             self._capturing = self._context.streams.lease(f'{self._stream.name} capture')
         with self._capturing as stream:
+            raw = cast('torch.cuda.Stream', stream.torch_stream)
             graph = capture(
                 lambda: self._results(stand_ins, stream),
-                cast('torch.cuda.Stream', stream.torch_stream),
+                raw,
                 prepare=lambda: stand_ins.extend(map(self._stand_in, frames)),
-                pool=self._account.graph_pool(),
+                pool=self._account.graph_pool(raw),
             )
         return _Captured(graph, tuple(stand_ins))
 

@@ -188,7 +188,6 @@ class ComponentNode(LifecycleNodeMixin, Node):
         name = self.get_fully_qualified_name()
         self._ports.advertise()
         self._egress = Egress(name, self._ports, self._gpu, self.metrics, self.get_logger())
-        self._egress.start()
         links = StageLinks(
             self.component,
             self._stream,

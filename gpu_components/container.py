@@ -91,6 +91,7 @@ class Container(Node):
             allow_unsafe_models=self._params.allow_unsafe_models,
             on_lost=on_lost,
             engine_store=self._engine_store(),
+            completion_threads=self._params.egress_threads,
         )
         self._ingress_node = Node(
             f'_{self.get_name()}_ingress',

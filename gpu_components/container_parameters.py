@@ -25,6 +25,15 @@ class ContainerParameters(Parameters):
         le=1024,
         read_only=True,
     )
+    egress_threads: int = parameter(
+        2,
+        'Threads that build and publish results, of all components; more help where pictures are '
+        'large and many.',
+        unit='threads',
+        ge=1,
+        le=64,
+        read_only=True,
+    )
     manifest: str = parameter(
         '', 'File that the service ~/save writes, for --load to bring back.', read_only=True
     )

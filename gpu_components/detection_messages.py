@@ -1,6 +1,6 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes and classes as serialized ROS messages, on the egress thread."""
+"""Boxes and classes as serialized ROS messages, on a completion thread."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@
 The way out of a component: device results to ROS messages, off the stage's thread.
 
 The stage takes a place with :meth:`Egress.acquire` and hands the results of one or more frames to
-:meth:`Egress.submit`, which enqueues the copies and returns; one egress thread
-per component waits for their event, builds the messages and publishes them.
+:meth:`Egress.submit`, which enqueues the copies and returns.  Once they are done, one of the
+context's completion threads builds the messages and publishes them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence
 from functools import partial
-import queue
 import threading
 import time
 from typing import Any
@@ -63,7 +62,7 @@ class _Pending(NamedTuple):
 
 class Egress:
     """
-    The egress thread of one component.
+    Publishes the results of one component, in order.
 
     Parameters
     ----------
@@ -92,19 +91,13 @@ class Egress:
         self._context = context
         self._metrics = metrics
         self._log = log
-        self._queue: queue.SimpleQueue[_Pending | None] = queue.SimpleQueue()
         self._sender = RawSender()
         self._places = threading.BoundedSemaphore(IN_FLIGHT)
-        self._thread = threading.Thread(target=self._run, name=f'egress {name}', daemon=True)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        self._lane = context.completions.lane()
 
     def stop(self) -> None:
-        """Publish what is in flight and end the thread; blocks until it has ended."""
-        self._queue.put(None)
-        self._thread.join()
+        """Publish what is in flight; blocks until that is done."""
+        self._lane.close()
 
     def acquire(self, *, blocking: bool = True) -> bool:
         """
@@ -156,7 +149,8 @@ class Egress:
                     tensors += own
         download = self._context.transfers.download(tensors, stream, timing=True)
         frames = [frame for frame, _ in batch]
-        self._queue.put(_Pending(frames, started, download, outgoing))
+        pending = _Pending(frames, started, download, outgoing)
+        self._lane.submit(download.event, stream, partial(self._finish, pending))
 
     def _put_on_bus(
         self, frame: Frame, topic: str, result: Result | Frame, stream: Stream
@@ -168,18 +162,16 @@ class Egress:
         elif result.bus is not None:
             self._ports.put_on_bus(topic, result.bus(frame, result.tensors, stream))
 
-    def _run(self) -> None:
-        while (pending := self._queue.get()) is not None:
-            try:
-                self._publish(pending)
-            except Exception as error:
-                self._context.notice(error)
-                self._metrics.fail('egress', f'publishing failed: {error}')
-                self._log.error(f'publishing failed: {error!r}', throttle_duration_sec=5.0)
-            finally:
-                pending.download.release()
-                pending = None  # an idle egress holds no frame
-                self._places.release()
+    def _finish(self, pending: _Pending) -> None:
+        try:
+            self._publish(pending)
+        except Exception as error:
+            self._context.notice(error)
+            self._metrics.fail('egress', f'publishing failed: {error}')
+            self._log.error(f'publishing failed: {error!r}', throttle_duration_sec=5.0)
+        finally:
+            pending.download.release()
+            self._places.release()
 
     def _publish(self, pending: _Pending) -> None:
         download = pending.download

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence
 from functools import partial
 import time
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from gpu_components.stage import StageLinks
     from gpu_runtime.frame import Frame
     from gpu_runtime.subscription_group import SubscriptionGroup
+
+_Compute = Callable[[Sequence['Frame']], Sequence['Results | None']]
 
 IDLE_S = 0.5
 """A stage without frames looks this often whether it got other parameters."""
@@ -70,7 +73,8 @@ class FrameStage(Stage):
             self._apply_swap()
             fresh = [(index, frame) for index, frame in items if not self._stale(frame)]
             if fresh:
-                self._guarded(partial(TURNS.run, partial(self._submit, fresh)), _described(fresh))
+                submit = partial(self._submit, fresh, self._compute)
+                self._guarded(partial(TURNS.run, submit), _described(fresh))
             # Not to be held while the stage waits for the next ones.
             del items, fresh
 
@@ -80,19 +84,21 @@ class FrameStage(Stage):
 
         Only what takes no more time than to wake that thread, and cannot block.
         """
-        if self._swap is not None or not self._is_brief(frame):
+        compute = self._brief(frame)
+        if compute is None or self._swap is not None:
             return False
         if not self._links.egress.acquire(blocking=False):
             return False
         fresh = [] if self._stale(frame) else [(index, frame)]
-        self._with_place(partial(self._submit, fresh), _described(fresh))
+        self._with_place(partial(self._submit, fresh, compute), _described(fresh))
         return True
 
-    def _is_brief(self, frame: Frame) -> bool:
+    def _brief(self, frame: Frame) -> _Compute | None:
+        """Return how to compute a frame in no time, if there is a way."""
         if self._component.passes_on:
-            return True
+            return self._compute
         most, _ = self._component.batch(self._component.params)
-        return most == 1 and self._captured.replays([frame])
+        return self._replay if most == 1 and self._captured.replays([frame]) else None
 
     def _stale(self, frame: Frame) -> bool:
         self._metrics.count('received')
@@ -103,13 +109,13 @@ class FrameStage(Stage):
             self._metrics.count('dropped_stale')
         return stale
 
-    def _submit(self, items: Sequence[tuple[int, Frame]]) -> bool:
+    def _submit(self, items: Sequence[tuple[int, Frame]], compute: _Compute) -> bool:
         if not items:
             return False
         stream = self._links.stream
         started = stream.record(timing=True)
         begin_s = time.perf_counter()
-        computed = self._compute([frame for _, frame in items])
+        computed = compute([frame for _, frame in items])
         self._metrics.observe('host', time.perf_counter() - begin_s)
         self._metrics.count('batches')
         batch = [
@@ -129,9 +135,10 @@ class FrameStage(Stage):
 
     def _compute(self, frames: Sequence[Frame]) -> Sequence[Results | None]:
         """Compute together; if that fails, one by one, so that a bad frame costs only itself."""
-        replayed = self._captured.replay(frames) or self._captured.learn(frames)
+        if self._captured.replays(frames):
+            return self._replay(frames)
+        replayed = self._captured.learn(frames)
         if replayed is not None:
-            self._metrics.count('replayed')
             return replayed
         if len(frames) == 1:
             return [self._alone(frames[0])]
@@ -145,6 +152,10 @@ class FrameStage(Stage):
             )
         self._metrics.count('batches_split')
         return [self._rescued(frame) for frame in frames]
+
+    def _replay(self, frames: Sequence[Frame]) -> Sequence[Results | None]:
+        self._metrics.count('replayed')
+        return self._captured.replay(frames)
 
     def _rescued(self, frame: Frame) -> Results | None:
         try:

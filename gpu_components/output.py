@@ -53,7 +53,7 @@ class Result:
         Copied to the host without waiting; one small tensor is best.
     build : callable
         ``build(header, *arrays)`` returns the message, best a :class:`Serialized`; runs on the
-        egress thread.  The arrays are its own to write to, and valid until the message is
+        completion thread.  The arrays are its own to write to, and valid until the message is
         published.
     bus : callable, optional
         ``bus(frame, tensors, stream)`` returns what the components get, by reference, that read

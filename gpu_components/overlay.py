@@ -1,6 +1,6 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Boxes and names drawn onto a picture where it lies, on the egress thread."""
+"""Boxes and names drawn onto a picture where it lies, on a completion thread."""
 
 from __future__ import annotations
 

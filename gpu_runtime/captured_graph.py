@@ -103,32 +103,6 @@ class CapturedGraph(Generic[T]):
             graph.reset()
 
 
-class GraphPool:
-    """
-    Device memory for graphs that are captured on one stream and replayed one after the other.
-
-    What a closed graph held the next one takes.  Graphs may outlive it.
-
-    Parameters
-    ----------
-    device : torch.device
-        A CUDA device.
-
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.handle: PoolHandle = torch.cuda.graph_pool_handle()
-        # Not torch.cuda.MemPool, whose destructor ends the process while a graph has the pool.
-        with torch.cuda.device(device):
-            self._index = torch.cuda.current_device()
-        torch._C._cuda_beginAllocateCurrentThreadToPool(self._index, self.handle)
-        torch._C._cuda_endAllocateToPool(self._index, self.handle)
-
-    def close(self) -> None:
-        """Give the memory up, once the last graph is closed; called once."""
-        torch._C._cuda_releasePool(self._index, self.handle)
-
-
 def capture(
     work: Callable[[], T],
     stream: torch.cuda.Stream,
@@ -184,6 +158,32 @@ def capture(
     return CapturedGraph(graph, result, conditions)
 
 
+class GraphPool:
+    """
+    Memory for graphs that are captured on one stream and replayed one after the other.
+
+    What a closed graph held the next one takes.  Graphs may outlive it.
+
+    Parameters
+    ----------
+    stream : torch.cuda.Stream
+        On which they are captured: memory is kept by stream.  The caller holds the lock for
+        captures.
+
+    """
+
+    def __init__(self, stream: torch.cuda.Stream) -> None:
+        # torch gives a pool up with its last graph, so one that does next to nothing stays.
+        # Not torch.cuda.MemPool: it holds device memory only, and torch's allocator of host memory
+        # takes part in captures too.
+        self._placeholder = capture(lambda: torch.zeros(1, device=stream.device), stream)
+        self.handle = self._placeholder.pool
+
+    def close(self) -> None:
+        """Give the memory up, once the last graph is closed."""
+        self._placeholder.close()
+
+
 def _captured(
     graph: torch.cuda.CUDAGraph,
     pool: PoolHandle,
@@ -191,12 +191,12 @@ def _captured(
     conditions: list[Callable[[], bool]],
 ) -> T:
     try:
-        graph.capture_begin(pool, capture_error_mode='thread_local')  # type: ignore[arg-type]
-    finally:
-        # The graph holds it now.
-        torch._C._cuda_releasePool(torch.cuda.current_device(), pool)
-    _CAPTURING.conditions = conditions
-    try:
+        try:
+            graph.capture_begin(pool, capture_error_mode='thread_local')  # type: ignore[arg-type]
+        finally:
+            # The graph holds it now.
+            torch._C._cuda_releasePool(torch.cuda.current_device(), pool)
+        _CAPTURING.conditions = conditions
         result = work()
         graph.capture_end()
     except BaseException:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from gpu_runtime.camera_model import CameraModel
+from gpu_runtime.completions import Completions
 from gpu_runtime.device import resolve_device
 from gpu_runtime.device import share_allocator
 from gpu_runtime.device_budget import DeviceBudget
@@ -49,6 +50,8 @@ class GpuContext:
         Called with the error when the CUDA context is lost: no call can succeed any more.
     engine_store : EngineStore, optional
         Where compiled networks are kept; without, none are built.
+    completion_threads : int
+        As :class:`Completions` takes it.
 
     Attributes
     ----------
@@ -62,6 +65,8 @@ class GpuContext:
         Uploads and downloads.
     budget : DeviceBudget
         Memory per component.
+    completions : Completions
+        Threads for what follows work on the device.
     bus : FrameBus
         Channels between stages.
     metrics : Metrics
@@ -87,6 +92,7 @@ class GpuContext:
         allow_unsafe_models: bool = False,
         on_lost: Callable[[BaseException], None] = lambda error: None,
         engine_store: EngineStore | None = None,
+        completion_threads: int = 2,
     ) -> None:
         self.device = resolve_device(device)
         keep_fp32_exact()
@@ -100,6 +106,7 @@ class GpuContext:
         self.transfers = Transfers(self.device, self.pinned, self.streams)
         self.capture_lock = threading.Lock()
         self.budget = DeviceBudget(self.device, self.capture_lock)
+        self.completions = Completions(completion_threads)
         self.bus: FrameBus[Any] = FrameBus()
         self.metrics = Metrics()
         self.transform = make_image_transform(self.device)
@@ -254,6 +261,7 @@ class GpuContext:
         if self._closed:
             return []
         self._closed = True
+        self.completions.close()
         if self.engines is not None:
             self.engines.close()
         self.transfers.close()

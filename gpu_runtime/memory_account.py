@@ -138,9 +138,14 @@ class MemoryAccount:
         """
         self._booked.add(pool_id)
 
-    def graph_pool(self) -> GraphPool:
+    def graph_pool(self, stream: torch.cuda.Stream) -> GraphPool:
         """
-        Return the pool for the graphs of this component's stage; not on a CPU.
+        Return the pool for the graphs of this component's stage.
+
+        Parameters
+        ----------
+        stream : torch.cuda.Stream
+            As for :class:`GraphPool`, always the same.
 
         Returns
         -------
@@ -149,7 +154,7 @@ class MemoryAccount:
 
         """
         if self._graph_pool is None:
-            self._graph_pool = GraphPool(self.device)
+            self._graph_pool = GraphPool(stream)
         return self._graph_pool
 
     @property

@@ -17,12 +17,16 @@ from typing import TYPE_CHECKING
 import torch
 
 from gpu_runtime import current_stream
+from gpu_runtime.errors import CudaError
+from gpu_runtime.errors import STICKY_STATUSES
 from gpu_runtime.event import Event
 from gpu_runtime.event_shelf import EventShelf
 from gpu_runtime.retained import Retained
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from gpu_runtime.semaphore import Semaphore
 
 
 class _Entered(threading.local):
@@ -110,3 +114,32 @@ class Stream:
         """Order all work enqueued from now on after an event.  Does not block the host."""
         if self.torch_stream is not None and event.raw is not None:
             self.torch_stream.wait_event(event.raw)
+
+    def signal(self, semaphore: Semaphore) -> None:
+        """
+        Post a semaphore after all work enqueued so far, from the device.
+
+        Parameters
+        ----------
+        semaphore : Semaphore
+            Posted by a host function, which needs no interpreter and delays work enqueued later
+            by some microseconds.  Does not block.
+
+        Raises
+        ------
+        CudaError
+            If it cannot be enqueued.
+
+        """
+        if self.native is None:
+            semaphore.post()
+            return
+        from cuda.bindings import runtime
+
+        post = runtime.cudaHostFn_t(semaphore.post_address)
+        (status,) = runtime.cudaLaunchHostFunc(self.native.ptr, post, semaphore.address)
+        if int(status) != 0:
+            raise CudaError(
+                f'stream {self.name!r} cannot tell when its work is done: {status!r}',
+                sticky=int(status) in STICKY_STATUSES,
+            )

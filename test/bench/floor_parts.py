@@ -135,8 +135,11 @@ class Direct:
     def enqueue(self, frame: Any) -> list[tuple[str, Any, Any]]:
         """Do what the stage's thread does: compute, and enqueue the way back."""
         with self.stream, torch.inference_mode():
-            replayed = self.captured.replay([frame]) or self.captured.learn([frame])
-            (results,) = replayed or [self.component.compute(frame, self.stream)]
+            if self.captured.replays([frame]):
+                (results,) = self.captured.replay([frame])
+            else:
+                learnt = self.captured.learn([frame])
+                (results,) = learnt or [self.component.compute(frame, self.stream)]
             return [(topic, *self._download(result)) for topic, result in results.items()]
 
     def _download(self, result: Any) -> tuple[Any, Any]:

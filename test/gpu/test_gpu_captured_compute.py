@@ -53,13 +53,19 @@ KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     'classifier': (
         ImageClassifier,
-        {'model': 'torchvision/resnet18', 'weights': 'none', 'labels': '', 'precision': 'fp16'},
+        {
+            'model': 'torchvision/resnet18',
+            'weights': 'none',
+            'labels': 'imagenet1k',
+            'precision': 'fp16',
+        },
     ),
     'segmenter': (
         SemanticSegmenter,
         {
             'model': 'torchvision/lraspp_mobilenet_v3_large',
             'weights': 'none',
+            'labels': 'voc21',
             'precision': 'fp16',
         },
     ),
@@ -89,8 +95,10 @@ class Replayed:
         with self.stream, torch.inference_mode():
             if not replay:
                 return self.component.compute(frame, self.stream)
-            replayed = self.captured.replay([frame]) or self.captured.learn([frame])
-            return None if replayed is None else replayed[0]
+            if self.captured.replays([frame]):
+                return self.captured.replay([frame])[0]
+            learnt = self.captured.learn([frame])
+            return None if learnt is None else learnt[0]
 
     def arrays(self, results: Any) -> dict[str, list[np.ndarray[Any, Any]]]:
         """Return the values of results on the host."""

@@ -85,7 +85,7 @@ def test_graphs_of_one_account_share_their_memory(context: GpuContext) -> None:
     source = torch.ones(1 << 22, device=context.device)
     sizes, stream = [], torch.cuda.Stream()
     for _ in range(4):
-        graph = capture(lambda: (source * 2.0).sum(), stream, pool=account.graph_pool())
+        graph = capture(lambda: (source * 2.0).sum(), stream, pool=account.graph_pool(stream))
         graph.replay()
         assert graph.result.item() == 2.0 * (1 << 22)
         sizes.append(account.nbytes)
@@ -93,7 +93,7 @@ def test_graphs_of_one_account_share_their_memory(context: GpuContext) -> None:
         graph.close()
         del graph
     assert 0 < sizes[0] == sizes[-1]
-    graph = capture(lambda: source * 2.0, stream, pool=account.graph_pool())
+    graph = capture(lambda: source * 2.0, stream, pool=account.graph_pool(stream))
     context.budget.close_account(account)
     graph.replay()
     assert graph.result.sum().item() == 2.0 * (1 << 22)

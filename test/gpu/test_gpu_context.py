@@ -149,7 +149,9 @@ def test_a_frame_may_go_while_its_thread_records_a_graph(context: GpuContext) ->
     stage, capturing = context.streams.lease('stage'), torch.cuda.Stream(DEVICE)
     data = picture(11)
     frame = context.frame(HEADER, FORMAT, data)
-    graph, counted = torch.cuda.CUDAGraph(), torch.zeros(4, device=DEVICE)
+    # Not made executable before the latch is open: that may wait for kernels that run.
+    graph = torch.cuda.CUDAGraph(keep_graph=True)
+    counted = torch.zeros(4, device=DEVICE)
     counted.add_(1)
     with stage:
         frame.use(stage).clone()
@@ -166,6 +168,7 @@ def test_a_frame_may_go_while_its_thread_records_a_graph(context: GpuContext) ->
         for _ in range(50):
             context.frame(HEADER, FORMAT, bytes(FORMAT.nbytes)).ready.wait_host()
         latch.open()
+        graph.instantiate()
         graph.replay()
         torch.cuda.synchronize()
         assert not latch.timed_out

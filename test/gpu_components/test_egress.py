@@ -45,7 +45,6 @@ class Way:
         self.pictures = Listener(viewer, Image, 'picture')
         assert wait_until(lambda: self.ports['text'].get_subscription_count() == 1)
         assert wait_until(lambda: self.ports['picture'].get_subscription_count() == 1)
-        self.egress.start()
 
     def submit(self, stamp_ns: int, **results: Any) -> None:
         """Submit the results of one frame."""
