@@ -73,10 +73,12 @@ class FrameStage(Stage):
             self._apply_swap()
             fresh = [(index, frame) for index, frame in items if not self._stale(frame)]
             if fresh:
-                submit = partial(self._submit, fresh, self._compute)
-                self._guarded(partial(TURNS.run, submit), _described(fresh))
+                self._guarded(partial(self._in_turn, fresh), _described(fresh))
             # Not to be held while the stage waits for the next ones.
             del items, fresh
+
+    def _in_turn(self, items: Sequence[tuple[int, Frame]]) -> bool:
+        return TURNS.run(partial(self._submit, items, self._compute))
 
     def _at_once(self, index: int, frame: Frame) -> bool:
         """
