@@ -179,13 +179,13 @@ def test_what_is_wanted_ends_the_graph(context: GpuContext, stage: Replayed) -> 
 
 
 def test_memory_stays_the_same_over_many_captures(context: GpuContext, stage: Replayed) -> None:
-    """What a graph held the next one of the stage takes."""
-    warm(context, stage)
-    first = stage.account.nbytes
-    for _ in range(5):
-        stage.captured.forget()
+    """What a graph held the next one of the stage takes, once the device has let go of it."""
+    sizes = []
+    for _ in range(8):
         warm(context, stage)
-    assert stage.account.nbytes == first
+        sizes.append(stage.account.nbytes)
+        stage.captured.forget()
+    assert sizes[-1] == sizes[2] <= 2 * sizes[0]
 
 
 def test_what_goes_on_the_bus_is_not_overwritten(context: GpuContext) -> None:
@@ -235,9 +235,9 @@ def test_depth_is_replayed_too(context: GpuContext, tmp_path: Any) -> None:
     file = tmp_path / 'depth.pt2'
     program = torch.export.export(Nearness(), (torch.zeros(1, 3, 64, 96),))
     torch.export.save(program, file)
-    stage = Replayed(
-        context, DepthEstimator, {'model': str(file), 'kind': 'metric', 'precision': 'fp16'}
-    )
+    values = {'model': str(file), 'kind': 'metric', 'precision': 'fp16'}
+    size = {'input_width': 96, 'input_height': 64}
+    stage = Replayed(context, DepthEstimator, values | size)
     warm(context, stage)
     for frame in frames(context, 2):
         ours = stage.arrays(stage.results(frame, replay=True))

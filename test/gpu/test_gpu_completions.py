@@ -21,6 +21,9 @@ def test_the_device_wakes_a_thread(context: GpuContext) -> None:
     """As soon as its work is done, and in the order of the stream."""
     stage, lane = context.streams.lease('stage'), context.completions.lane()
     values, seen = torch.zeros(1, device=DEVICE), []
+    values.add_(1).sub_(1)  # to load a kernel while the latch is shut would wait for it
+    context.pinned.reserve(4, 3)
+    torch.cuda.synchronize()
     with Latch() as latch:
         with stage:
             latch.block(stage)

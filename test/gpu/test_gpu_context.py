@@ -153,6 +153,13 @@ def test_a_frame_may_go_while_its_thread_records_a_graph(context: GpuContext) ->
     graph = torch.cuda.CUDAGraph(keep_graph=True)
     counted = torch.zeros(4, device=DEVICE)
     counted.add_(1)
+    with torch.cuda.stream(
+        capturing
+    ):  # to load a kernel while the latch is shut would wait for it
+        first = torch.cuda.CUDAGraph()
+        first.capture_begin(capture_error_mode='thread_local')
+        counted.add_(1)
+        first.capture_end()
     with stage:
         frame.use(stage).clone()
     torch.cuda.synchronize()
