@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 import traceback
 
+from rclpy.exceptions import InvalidHandle
 from rclpy.logging import get_logger
 from rclpy.node import Node
 
@@ -35,10 +36,17 @@ def log_and_continue(exception: BaseException, entity: object | None, node: Node
     """
     logger = get_logger('executor') if node is None else node.get_logger()
     kind = 'task' if entity is None else type(entity).__name__.lower()
-    name = getattr(entity, 'srv_name', None) or getattr(entity, 'topic_name', None)
+    name = _name(entity)
     where = f'{kind} {name}' if name else kind
     trace = ''.join(traceback.format_exception(exception))
     logger.error(f'callback of {where} raised {exception!r}; executor goes on\n{trace}')
+
+
+def _name(entity: object | None) -> str | None:
+    try:
+        return getattr(entity, 'srv_name', None) or getattr(entity, 'topic_name', None)
+    except InvalidHandle:  # the callback destroyed it
+        return None
 
 
 def apply_policy(

@@ -1,11 +1,11 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
 """
-An executor whose planes do not wait for each other: control on a few threads, ingress on its own.
+An executor whose planes do not wait for each other: control on a few threads, a reader on its own.
 
 Who calls: the container's main thread spins; any thread adds nodes, makes tasks or shuts down.
-Control callbacks run on worker threads, ingress callbacks on the ingress thread, messages that the
-reader takes on its own, none on the spinning thread.
+Callbacks run on worker threads, those of messages that the reader takes on its thread, none on the
+spinning thread.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ from rclpy.context import Context
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import Executor
 from rclpy.executors import TimeoutObject
-from rclpy.node import Node
 from rclpy.task import Future
 
 from gpu_components.executor.error_policy import apply_policy
 from gpu_components.executor.error_policy import ErrorPolicy
 from gpu_components.executor.error_policy import log_and_continue
-from gpu_components.executor.ingress_plane import IngressPlane
 from gpu_components.executor.parked_tasks import ParkedTasks
 from gpu_components.executor.ready_task import next_ready_task
 from gpu_components.executor.ready_task import ReadyTask
@@ -48,7 +46,7 @@ class _StopCondition:
 
 class PlaneExecutor(Executor):
     """
-    Execute control callbacks on a thread pool and ingress callbacks on a thread of their own.
+    Execute callbacks on a thread pool, and read serialized topics on a thread beside it.
 
     Takes the place of any `rclpy.executors.Executor`, with these differences: each ready callback
     is dispatched once; an exception in a callback goes to `on_error` instead of out of `spin`; an
@@ -58,11 +56,12 @@ class PlaneExecutor(Executor):
     Parameters
     ----------
     control_threads : int
-        Callbacks of the control plane that may run side by side, parameter services not counted.
+        Callbacks that may run side by side, parameter services and the reader not counted.
     context : Context or None
         None for the default context.
     on_error : ErrorPolicy
-        Called on the callback's thread with each exception that a callback or task lets out.
+        Called on the callback's thread with each exception that a callback or task lets out, the
+        reader's callbacks included.
 
     Attributes
     ----------
@@ -87,56 +86,12 @@ class PlaneExecutor(Executor):
         self._pool = WorkerPool(control_threads, 'control', self._run)
         self._on_error = on_error
         self._stop = threading.Event()
-        self._has_spun = False
         self._wait_lock = threading.RLock()  # held while rclpy's wait generator runs
         self._parked = ParkedTasks(self._submit)
-        self._ingress = IngressPlane(self._run, on_error, context)
         self.reader = SubscriptionReader(on_error, context)
 
-    def add_ingress_node(self, node: Node) -> bool:
-        """
-        Add a node whose callbacks, all of them, run on the ingress thread.
-
-        Give it nothing but what must not wait: every callback delays the next one. The thread
-        starts with the first spin and runs until shutdown, whether or not the executor is spun.
-
-        Parameters
-        ----------
-        node : Node
-            Taken from the executor that it was in.
-
-        Returns
-        -------
-        bool
-            False if it was here already.
-
-        """
-        added = self._ingress.add_node(node)
-        if self._has_spun:
-            self._ingress.start()
-        return added
-
-    def get_ingress_nodes(self) -> list[Node]:
-        """Return the nodes added with `add_ingress_node`; `get_nodes` has the others."""
-        return list(self._ingress.get_nodes())
-
-    def remove_node(self, node: Node) -> None:
-        """
-        Take a node out of its plane; a callback that runs goes on to its end.
-
-        Parameters
-        ----------
-        node : Node
-            Nothing happens if it is in neither plane.
-
-        """
-        if node in self.get_nodes():  # a node that moves to the other plane is in both for a while
-            super().remove_node(node)
-        else:
-            self._ingress.remove_node(node)
-
     def spin(self) -> None:
-        """Run both planes until shutdown of the executor or its context, or SIGINT. Blocks."""
+        """Dispatch callbacks until shutdown of the executor or its context, or SIGINT. Blocks."""
         try:
             while self.context.ok() and not self._stop.is_set():
                 self.spin_once()
@@ -146,7 +101,7 @@ class PlaneExecutor(Executor):
 
     def spin_once(self, timeout_sec: float | TimeoutObject | None = None) -> None:
         """
-        Wait for one control callback and dispatch it, without waiting for its end. Blocks.
+        Wait for one callback and dispatch it, without waiting for its end. Blocks.
 
         Parameters
         ----------
@@ -180,7 +135,7 @@ class PlaneExecutor(Executor):
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
         """
-        Stop planes and reader: start no callback any more, wait for those that run, join threads.
+        Stop workers and reader: start no callback any more, wait for those that run, join threads.
 
         Blocks. May be called from any thread, a callback included, and again. What has not started
         is dropped, a coroutine that awaits is cancelled.
@@ -204,15 +159,15 @@ class PlaneExecutor(Executor):
 
         self._stop.set()
         self.wake()
-        ingress_ended = self.reader.shutdown(left_s()) and self._ingress.shutdown(left_s())
+        reader_ended = self.reader.shutdown(left_s())
         lock_wait_s = left_s()
         has_lock = self._wait_lock.acquire(timeout=-1 if lock_wait_s is None else lock_wait_s)
         try:
             for ready in self._pool.close():
                 ready.abandon()
             self._parked.stop()
-            control_ended = self._pool.join(left_s())
-            return super().shutdown(0) and has_lock and ingress_ended and control_ended
+            workers_ended = self._pool.join(left_s())
+            return super().shutdown(0) and has_lock and reader_ended and workers_ended
         finally:
             if has_lock:
                 self._wait_lock.release()
@@ -220,9 +175,6 @@ class PlaneExecutor(Executor):
     def _dispatch_next(
         self, timeout_sec: float | TimeoutObject | None, condition: _StopCondition
     ) -> None:
-        if not self._has_spun:
-            self._has_spun = True
-            self._ingress.start()
         if not self._take_turn(timeout_sec, condition):
             return
         try:

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from contextlib import suppress
 import threading
 import time
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.context import Context
+from rclpy.exceptions import InvalidHandle
 from rclpy.guard_condition import GuardCondition
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -46,7 +48,7 @@ class SubscriptionReader:
     ----------
     on_error : ErrorPolicy
         Called on the reader's thread with what a callback raises, and with failures of the
-        middleware (which belong to no entity and no node).
+        middleware and of memory (which belong to no entity and no node; both are tried again).
     context : Context or None
         Of all nodes; None for the default context.
 
@@ -78,7 +80,8 @@ class SubscriptionReader:
         Parameters
         ----------
         node : Node
-            Has the subscription, but no executor serves it, nor its events.
+            Has the subscription, but no executor serves it, nor its events. Destroying the node
+            ends it with the next message or change.
         kind : type
             Message type.
         topic : str
@@ -166,14 +169,19 @@ class SubscriptionReader:
         return not self._stopped and self._context.ok()
 
     def _run(self) -> None:
-        with closing(MessageMemory()) as memory:
-            while self._goes_on():
-                try:
-                    self._read_until_changed(memory)
-                except Exception as error:
-                    if self._goes_on():
-                        apply_policy(self._on_error, error, None, None)
-                        time.sleep(_PAUSE_S)
+        while self._goes_on():
+            try:
+                with closing(MessageMemory()) as memory:
+                    self._read_on(memory)
+            except Exception as error:
+                if self._goes_on():
+                    apply_policy(self._on_error, error, None, None)
+                    time.sleep(_PAUSE_S)
+
+    def _read_on(self, memory: MessageMemory) -> None:
+        while self._goes_on():
+            with suppress(InvalidHandle):  # destroyed since the wait set was built
+                self._read_until_changed(memory)
 
     def _read_until_changed(self, memory: MessageMemory) -> None:
         with self._lock:

@@ -16,6 +16,7 @@ from spinning import NodeFactory
 from spinning import spinning
 
 from gpu_components.executor import PlaneExecutor
+from gpu_components.executor import SubscriptionReader
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def make_node(context: Context) -> Iterator[NodeFactory]:
 
 @pytest.fixture
 def errors() -> list[tuple[BaseException, object | None, Node | None]]:
-    """Return the list that :func:`executor` reports its errors to."""
+    """Return the list that :func:`executor` and :func:`reader` report their errors to."""
     return []
 
 
@@ -57,6 +58,22 @@ def executor(
     )
     yield executor
     assert executor.shutdown(10.0)
+
+
+@pytest.fixture
+def reader(
+    context: Context, errors: list[tuple[BaseException, object | None, Node | None]]
+) -> Iterator[SubscriptionReader]:
+    """Make a reader that has ended when the test has."""
+    reader = SubscriptionReader(lambda *args: errors.append((args[0], args[1], args[2])), context)
+    yield reader
+    assert reader.shutdown(10.0)
+
+
+@pytest.fixture
+def node(make_node: NodeFactory) -> Node:
+    """Make the node that subscribes through :func:`reader`."""
+    return make_node('ingress')
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ import pytest
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.context import Context
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
 from spinning import child
 from spinning import NodeFactory
 from spinning import spinning
@@ -26,7 +28,7 @@ def test_shutdown_under_load_is_quick_and_joins_threads(
     context: Context, make_node: NodeFactory
 ) -> None:
     executor = PlaneExecutor(context=context)
-    running = [0]
+    received: list[float] = []
     for index in range(4):
         node = make_node(f'load_{index}')
         for _ in range(4):
@@ -34,21 +36,39 @@ def test_shutdown_under_load_is_quick_and_joins_threads(
                 0.001, lambda: time.sleep(0.05), callback_group=ReentrantCallbackGroup()
             )
         executor.add_node(node)
-    ingress = make_node('ingress')
-    ingress.create_timer(0.001, lambda: running.__setitem__(0, running[0] + 1))
-    executor.add_ingress_node(ingress)
+    executor.reader.create_subscription(
+        make_node('ingress'),
+        Image,
+        'image',
+        lambda _: received.append(time.monotonic()),
+        QoSProfile(depth=1),
+    )
+    publisher = make_node('camera').create_publisher(Image, 'image', 1)
+    picture = Image(data=bytes(1_000_000))
+    stop = threading.Event()
+
+    def play() -> None:
+        while not stop.wait(0.002):
+            publisher.publish(picture)
+
+    player = threading.Thread(target=play, daemon=True)
+    player.start()
     thread = threading.Thread(target=executor.spin)
     thread.start()
-    time.sleep(0.5)
+    assert wait_until(lambda: len(received) > 10)
     began = time.monotonic()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always')
         assert executor.shutdown(2.0)
         gc.collect()
-    assert time.monotonic() - began < 2.0
+    ended = time.monotonic()
+    assert ended - began < 2.0
     thread.join(1.0)
     assert not thread.is_alive()
-    assert running[0] > 10
+    time.sleep(0.1)
+    stop.set()
+    player.join()
+    assert max(received) <= ended
     names = {t.name for t in threading.enumerate()}
     assert not {name for name in names if name.startswith(('control', 'ingress'))}
     assert not [str(w.message) for w in caught if 'never awaited' in str(w.message)]
@@ -106,10 +126,12 @@ def test_what_was_dropped_at_shutdown_runs_in_the_next_executor(
         assert wait_until(lambda: len(ticks) > before + 3)
 
 
-def test_context_shutdown_ends_both_planes(
+def test_context_shutdown_ends_spin_and_reader(
     executor: PlaneExecutor, context: Context, make_node: NodeFactory
 ) -> None:
-    executor.add_ingress_node(make_node('ingress'))
+    executor.reader.create_subscription(
+        make_node('ingress'), Image, 'image', lambda _: None, QoSProfile(depth=1)
+    )
     thread = threading.Thread(target=executor.spin)
     thread.start()
     time.sleep(0.2)
@@ -122,18 +144,23 @@ def test_context_shutdown_ends_both_planes(
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_the_process_cleanly(number: signal.Signals) -> None:
     script = """
-        import time
+        import threading, time
         import rclpy
         from rclpy.node import Node
+        from sensor_msgs.msg import Image
         from gpu_components.executor import PlaneExecutor
         rclpy.init()
         executor = PlaneExecutor()
-        node, ingress = Node('main'), Node('ingress')
+        node = Node('main')
         node.create_timer(0.01, lambda: None)
-        ingress.create_timer(0.5, lambda: print('up', flush=True))
+        node.create_timer(0.5, lambda: print('up', flush=True))
+        executor.reader.create_subscription(node, Image, 'image', lambda m: None, 1)
         executor.add_node(node)
-        executor.add_ingress_node(ingress)
         executor.spin()
+        reader = [t for t in threading.enumerate() if t.name == 'ingress']
+        for thread in reader:  # ends without a word to the executor
+            thread.join(1.0)
+            assert not thread.is_alive()
         assert executor.shutdown(2.0)
         print('clean', time.monotonic(), flush=True)
     """

@@ -351,6 +351,15 @@ def test_components_share_a_topic(host: Host) -> None:
     assert host.gpu.transfers.uploads == 1
 
 
+def test_a_component_says_which_topic_and_profile(host: Host) -> None:
+    """By remapping, and by its parameters."""
+    rules = [f'input_image:={TOPIC}', 'echo:=/echo']
+    host.load(Probe, 'stage', remap=rules, input_reliability='reliable', input_depth=3)
+    (subscription,) = subscriptions(host)
+    profile = subscription.qos_profile
+    assert (profile.depth, profile.reliability) == (3, ReliabilityPolicy.RELIABLE)
+
+
 @pytest.mark.ros
 def test_pictures_arrive_from_ros(host: Host, make_node: NodeFactory) -> None:
     """Through DDS, in order, none lost, when the reader asks for all."""
