@@ -94,6 +94,8 @@ class Egress:
         self._sender = RawSender()
         self._places = threading.BoundedSemaphore(IN_FLIGHT)
         self._lane = context.completions.lane()
+        self.freed: Callable[[], None] = lambda: None
+        """Called whenever a place in flight has become free, on the thread that freed it."""
 
     def stop(self) -> None:
         """Publish what is in flight; blocks until that is done."""
@@ -172,6 +174,7 @@ class Egress:
         finally:
             pending.download.release()
             self._places.release()
+            self.freed()
 
     def _publish(self, pending: _Pending) -> None:
         download = pending.download

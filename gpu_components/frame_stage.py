@@ -56,6 +56,7 @@ class FrameStage(Stage):
         """Start the thread."""
         super().start()
         self._inputs.serve(self._at_once)
+        self._links.egress.freed = self._inputs.retry
 
     def stop(self) -> None:
         """Close the inputs and end the thread; blocks until it has ended."""
@@ -80,17 +81,18 @@ class FrameStage(Stage):
     def _in_turn(self, items: Sequence[tuple[int, Frame]]) -> bool:
         return TURNS.run(partial(self._submit, items, self._compute))
 
-    def _at_once(self, index: int, frame: Frame) -> bool:
+    def _at_once(self, index: int, frame: Frame) -> bool | None:
         """
         Enqueue a frame on the thread that brings it, while the stage's own waits for one.
 
-        Only what takes no more time than to wake that thread, and cannot block.
+        Only what takes no more time than to wake that thread, and cannot block.  Without a place
+        in flight the frame waits for the thread that frees one.
         """
         compute = self._brief(frame)
         if compute is None or self._swap is not None:
             return False
         if not self._links.egress.acquire(blocking=False):
-            return False
+            return None
         fresh = [] if self._stale(frame) else [(index, frame)]
         self._with_place(partial(self._submit, fresh, compute), _described(fresh))
         return True

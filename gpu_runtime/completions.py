@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 import logging
 import threading
 from typing import TYPE_CHECKING
@@ -44,7 +45,7 @@ class Lane:
 
     def __init__(self, owner: Completions) -> None:
         self._owner = owner
-        self.waiting: deque[tuple[Event, Work]] = deque()
+        self.waiting: deque[tuple[int, Event, Work]] = deque()
         self.busy = False
 
     def submit(self, event: Event, stream: Stream, work: Work) -> None:
@@ -85,6 +86,7 @@ class Completions:
         self._lanes: list[Lane] = []
         self._changed = threading.Condition()
         self._signals = Semaphore()
+        self._numbers = count()
         self._threads: list[threading.Thread] = []
         self._closed = False
 
@@ -109,7 +111,7 @@ class Completions:
             As there.
 
         """
-        lane.waiting.append((event, work))
+        lane.waiting.append((next(self._numbers), event, work))
         try:
             stream.signal(self._signals)
         except GpuPerceptionError:  # the work will find out
@@ -146,12 +148,14 @@ class Completions:
                 found = None  # a thread that waits holds nothing
 
     def _next(self) -> tuple[Lane, Work] | None:
-        """Return work whose event has passed; its lane is busy then."""
+        """Return the oldest work whose event has passed; its lane is busy then."""
         with self._changed:
-            for lane in self._lanes:
-                if lane.waiting and not lane.busy and _is_over(lane.waiting[0][0]):
+            first = [(lane.waiting[0], lane) for lane in self._lanes if lane.waiting]
+            for (_, event, work), lane in sorted(first, key=lambda one: one[0][0]):
+                if not lane.busy and _is_over(event):
                     lane.busy = True
-                    return lane, lane.waiting.popleft()[1]
+                    lane.waiting.popleft()
+                    return lane, work
         return None
 
     def _do(self, lane: Lane, work: Work) -> None:

@@ -64,8 +64,11 @@ class Subscription(Generic[T]):
         self._items: deque[T] = deque()
         self._changed = changed or threading.Condition()
         self._closed = False
-        self.at_once: Callable[[T], bool] | None = None
-        """Told of each item first, with the condition held; True if it needs no queue."""
+        self.at_once: Callable[[T], bool | None] | None = None
+        """
+        Told of each item first, with the condition held: True if it took the item, None if the
+        item may wait in the queue without the reader being woken.
+        """
 
     def push(self, item: T) -> None:
         """
@@ -85,7 +88,8 @@ class Subscription(Generic[T]):
 
         """
         with self._changed:
-            if self.at_once is not None and not self._closed and self.at_once(item):
+            taken = None if self.at_once is None or self._closed else self.at_once(item)
+            if taken:
                 self.delivered += 1
                 return
             if len(self._items) >= self.depth and not self._closed:
@@ -95,7 +99,8 @@ class Subscription(Generic[T]):
                     return
             if not self._closed:
                 self._items.append(item)
-                self._changed.notify_all()
+                if taken is False or self.at_once is None:
+                    self._changed.notify_all()
 
     def _make_room(self) -> bool:
         self.dropped += 1
@@ -127,6 +132,10 @@ class Subscription(Generic[T]):
             if not self._items and not self._closed:
                 self._changed.wait_for(lambda: self._closed or bool(self._items), timeout_s)
             return self.pop()
+
+    def first(self) -> T:
+        """Return the oldest item, which stays; for who holds the condition and knows of one."""
+        return self._items[0]
 
     def pop(self) -> T | None:
         """Return the oldest item, or None; for who holds the condition."""

@@ -41,29 +41,55 @@ class SubscriptionGroup(Generic[T]):
         self._changed = changed
         self._first = 0
         self._waiting = False
+        self._at_once: Callable[[int, T], bool | None] = lambda index, item: False
 
-    def serve(self, at_once: Callable[[int, T], bool]) -> None:
+    def serve(self, at_once: Callable[[int, T], bool | None]) -> None:
         """
         Let items be taken on the thread that brings them, while the reader waits for one.
 
         Parameters
         ----------
         at_once : callable
-            Gets the index of the subscription and the item; returns whether it took it.  The
-            reader is not given another one before it returns, and nothing waits in the queues.
+            Gets the index of the subscription and the item; returns whether it took it, or None
+            if somebody will call :meth:`retry` when it can.  The reader is not given another one
+            before it returns, and nothing waits in the queues.
 
         """
+        self._at_once = at_once
         for index, subscription in enumerate(self._subscriptions):
-            subscription.at_once = partial(self._serve, at_once, index)
+            subscription.at_once = partial(self._serve, index)
 
-    def _serve(self, at_once: Callable[[int, T], bool], index: int, item: T) -> bool:
-        if not self._waiting or self._queued():
+    def retry(self) -> None:
+        """Take an item that could not be taken at once, on the calling thread, if one waits."""
+        with self._changed:
+            if not self._waiting or not self._queued():
+                return
+            index = self._next_index()
+            subscription = self._subscriptions[index]
+            taken = self._given(index, subscription.first())
+            if taken:
+                subscription.pop()
+                self._first = (index + 1) % len(self._subscriptions)
+            elif taken is False:
+                self._changed.notify_all()
+
+    def _serve(self, index: int, item: T) -> bool | None:
+        if not self._waiting:
             return False
+        return None if self._queued() else self._given(index, item)
+
+    def _given(self, index: int, item: T) -> bool | None:
         self._waiting = False  # what this item leads to may come back here
         try:
-            return at_once(index, item)
+            return self._at_once(index, item)
         finally:
             self._waiting = True
+
+    def _next_index(self) -> int:
+        """Return the subscription whose turn it is, of those that have items."""
+        count = len(self._subscriptions)
+        turns = ((self._first + turn) % count for turn in range(count))
+        return next(index for index in turns if self._subscriptions[index].queued)
 
     @property
     def closed(self) -> bool:

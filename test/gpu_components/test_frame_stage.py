@@ -301,8 +301,7 @@ class Passer(Probe):
 
 def waits(host: Host) -> None:
     """Wait until a stage waits for frames."""
-    (subscription,) = host.gpu.bus.channel('/input_image').subscriptions
-    group = subscription.at_once.args[0].__self__._inputs  # type: ignore[union-attr, attr-defined]
+    group = host.nodes[-1]._inputs.group  # type: ignore[union-attr]
     assert wait_until(lambda: group._waiting)
 
 
@@ -352,15 +351,32 @@ def test_a_stale_frame_is_dropped_at_once(host: Host) -> None:
     host.wait_count('processed', 1)
 
 
-def test_without_a_place_in_flight_the_own_thread_waits_for_one(host: Host) -> None:
-    """Who brings a frame never does."""
-    probe = host.load(Passer, publish='always', input_depth=10)
+def test_without_a_place_in_flight_a_frame_waits_for_who_frees_one(host: Host) -> None:
+    """Who brings it never does; it is computed on the thread that frees the place."""
+    probe = host.load(Passer, publish='always')
     waits(host)
     egress = probe._egress
     assert egress.acquire() and egress.acquire()
     host.push(1)
+    host.push(2)  # takes the place of the first in the queue
     assert probe.component.stamps() == []
     egress.release()
     egress.release()
-    host.wait_count('processed', 1)
-    assert probe.component.threads[0] != 'MainThread'
+    egress.freed()
+    assert (probe.component.stamps(), probe.component.threads) == ([2], ['MainThread'])
+    assert host.count('dropped_overflow') == 1
+
+
+def test_at_full_load_each_place_that_is_freed_takes_the_next_frame(host: Host) -> None:
+    """Without the stage's own thread; the newest is among them, and none is computed twice."""
+    probe = host.load(Passer, publish='always')
+    waits(host)
+    for stamp in range(1, 301):
+        host.push(stamp)
+    assert wait_until(lambda: probe.component.stamps()[-1:] == [300])
+    stamps = probe.component.stamps()
+    assert stamps == sorted(set(stamps))
+    assert wait_until(lambda: host.count('processed') == len(stamps))
+    assert host.count('dropped_overflow') == 300 - len(stamps)
+    own = [name for name in probe.component.threads if not name.startswith(('Main', 'compl'))]
+    assert len(own) <= len(stamps) // 10

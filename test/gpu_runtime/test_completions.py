@@ -101,6 +101,23 @@ def test_a_lane_keeps_its_order(completions: Completions) -> None:
     other.close()
 
 
+def test_nobody_starves(completions: Completions) -> None:
+    """The oldest work is next, whichever lane was made first."""
+    stream, done = Stream('stage', torch.device('cpu')), []
+    lanes, gate = [completions.lane() for _ in range(3)], threading.Event()
+    for _ in range(3):  # keeps every thread busy
+        completions.lane().submit(Event(), stream, lambda: gate.wait(5.0))
+    time.sleep(0.05)
+    for number in range(9):
+        lanes[number % 3].submit(Event(), stream, partial(done.append, number))
+    gate.set()
+    for lane in lanes:
+        lane.close()
+    assert sorted(done) == list(range(9))
+    if len(completions._threads) == 1:
+        assert done == list(range(9))
+
+
 def test_work_of_one_lane_never_overlaps(completions: Completions) -> None:
     lane, stream = completions.lane(), Stream('stage', torch.device('cpu'))
     inside, most = [0], [0]

@@ -205,3 +205,42 @@ def test_the_reader_gets_nothing_while_an_item_is_taken(bus: FrameBus[int]) -> N
         time.sleep(0.001)
     assert order[:2] == [1, 'done']
     served.close()
+
+
+def test_what_may_wait_is_taken_when_it_is_tried_again(bus: FrameBus[int]) -> None:
+    """On the thread that tries; the reader sleeps on."""
+    served = Served(bus)
+    answers: list[bool | None] = [None, None, True]
+    tried: list[int] = []
+
+    def at_once(index: int, item: int) -> bool | None:
+        tried.append(item)
+        return answers.pop(0)
+
+    served.reader.serve(at_once)
+    served.thread.start()
+    served.wait()
+    publish(bus, 'b', 5)
+    served.reader.retry()
+    time.sleep(0.05)
+    assert (tried, served.read) == ([5, 5], [])
+    served.reader.retry()
+    assert (tried, served.read) == ([5, 5, 5], [])
+    served.reader.retry()
+    assert len(tried) == 3
+    served.close()
+
+
+def test_what_is_refused_at_a_later_try_is_the_reader_s(bus: FrameBus[int]) -> None:
+    served = Served(bus)
+    answers: list[bool | None] = [None, False]
+    served.reader.serve(lambda index, item: answers.pop(0))
+    served.thread.start()
+    served.wait()
+    publish(bus, 'a', 5)
+    served.reader.retry()
+    end_s = time.monotonic() + 5.0
+    while served.read != [(0, 5)]:
+        assert time.monotonic() < end_s
+        time.sleep(0.001)
+    served.close()
