@@ -176,7 +176,7 @@ class Component(Generic[P, S]):
         Parameters
         ----------
         params : ComponentParameters
-            Those it is activated with.
+            The present ones; asked again whenever they change.
 
         Returns
         -------

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
     from gpu_components.component import Component
+    from gpu_components.component_parameters import ComponentParameters
 
 
 class ComponentControl:
@@ -57,6 +58,24 @@ class ComponentControl:
         if self._component.camera_info:
             self._camera_info = CameraInfoInput(self._node, self._component.camera_info)
             self._component.calibration = self._camera_info.at
+
+    def apply(self, params: ComponentParameters) -> None:
+        """
+        Follow parameters while active.
+
+        Parameters
+        ----------
+        params : ComponentParameters
+            Of the component.
+
+        """
+        timer = self._timer
+        if timer is None:
+            return
+        period_ns = round(self._component.timer_period_s(params) * 1e9)
+        if period_ns != timer.timer_period_ns:
+            timer.timer_period_ns = period_ns
+            timer.reset()  # else the old period ends first
 
     def deactivate(self) -> None:
         """Stop the timer and the calibration; a second call does nothing."""

@@ -126,6 +126,7 @@ class ComponentNode(LifecycleNodeMixin, Node):
     def _commit(self, params: ComponentParameters) -> None:
         with self._transition:
             staged = self._changes.take()
+            self._control.apply(params)
             if self._inputs is not None:
                 self._inputs.apply(params)
             if self._stage is not None:

@@ -101,8 +101,11 @@ class FrameStage(Stage):
         """Return how to compute a frame in no time, if there is a way."""
         if self._component.passes_on:
             return self._compute
-        most, _ = self._component.batch(self._component.params)
-        return self._replay if most == 1 and self._captured.replays([frame]) else None
+        try:
+            most, _ = self._component.batch(self._component.params)
+            return self._replay if most == 1 and self._captured.replays([frame]) else None
+        except Exception:  # whose fault it is the stage's own thread finds out and tells
+            return None
 
     def _stale(self, frame: Frame) -> bool:
         self._metrics.count('received')

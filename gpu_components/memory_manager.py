@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     from gpu_runtime.frame import Frame
     from gpu_runtime.stream import Stream
 
-TICK_S = 0.1
-"""How soon a change of ``interval_s`` is noticed."""
-
-
 @dataclass(frozen=True)
 class MemoryManagerParameters(ComponentParameters):
     """Parameters of :class:`MemoryManager`."""
@@ -77,7 +73,6 @@ class MemoryManager(Component[MemoryManagerParameters, MemoryLimits]):
     passes_on = True
     services: ClassVar[Mapping[str, str]] = {'trim': 'on_trim', 'report': 'on_report'}
 
-    _next_look_s = 0.0
     _trimmed_s = float('-inf')
     _trims = 0
     _told: frozenset[str] = frozenset()
@@ -136,12 +131,12 @@ class MemoryManager(Component[MemoryManagerParameters, MemoryLimits]):
 
     def timer_period_s(self, params: MemoryManagerParameters) -> float:
         """
-        Return the time between two looks at the clock.
+        Return the time between two looks at the memory.
 
         Parameters
         ----------
         params : MemoryManagerParameters
-            Not used: ``interval_s`` may change while active.
+            The present ones.
 
         Returns
         -------
@@ -149,14 +144,11 @@ class MemoryManager(Component[MemoryManagerParameters, MemoryLimits]):
             Seconds.
 
         """
-        return TICK_S
+        return params.interval_s
 
     def on_timer(self) -> None:
-        """Look at the memory if it is time to: enforce, trim, publish; may block."""
+        """Look at the memory: enforce, trim, publish; may block."""
         now_s = time.monotonic()
-        if now_s < self._next_look_s:
-            return
-        self._next_look_s = now_s + self.params.interval_s
         self.prepared.set(_limits(self.params.limits_mib), self.params.process_limit_mib * MIB)
         budget = self.context.budget.report()
         policy = TrimPolicy(self.params.high_watermark, self.params.trim_rest_s)
