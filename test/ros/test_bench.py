@@ -74,7 +74,7 @@ def test_no_picture_is_unaccounted_for(records: dict[str, Any]) -> None:
 def test_the_container_tells_what_it_holds_and_where_time_goes(records: dict[str, Any]) -> None:
     """By its own diagnostics; a naive node has none."""
     ours, theirs = records['container'], records['naive_one_process']
-    assert ours['memory']['pinned_bytes'] == 0  # on a CPU
+    assert ours['memory']['pinned_bytes'] > 0  # plain memory on a CPU, kept likewise
     assert theirs['memory']['pinned_bytes'] is None
     stage = ours['at_common_rate']['timings_ms']['/bench/camera_0/object_detector']
     assert 0.0 < stage['device_p50_ms'] < stage['latency_p99_ms']
