@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from gpu_runtime.frame import Frame
     from gpu_runtime.stream import Stream
 
+
 @dataclass(frozen=True)
 class MemoryManagerParameters(ComponentParameters):
     """Parameters of :class:`MemoryManager`."""
