@@ -159,10 +159,7 @@ def parse_image_header(buffer: bytes | memoryview) -> ImageHeader:
         If a field is cut short, out of range, or not what the encapsulation promises.
 
     """
-    nbytes = _byte_count(buffer)
-    order = _byte_order(buffer, nbytes)
-    stamp_ns = _stamp_ns(buffer, nbytes, order)
-    frame_id, frame_end = _name(buffer, nbytes, _BODY + 8, order, 'header.frame_id')
+    nbytes, order, stamp_ns, frame_id, frame_end = _begin(buffer)
     size_at = (frame_end + 3) & ~3
     if size_at + 8 > nbytes:
         raise _cut_short('height and width', nbytes, size_at, 8)
@@ -211,10 +208,7 @@ def parse_compressed_header(buffer: bytes | memoryview) -> CompressedHeader:
         If a field is cut short, out of range, or not what the encapsulation promises.
 
     """
-    nbytes = _byte_count(buffer)
-    order = _byte_order(buffer, nbytes)
-    stamp_ns = _stamp_ns(buffer, nbytes, order)
-    frame_id, at = _name(buffer, nbytes, _BODY + 8, order, 'header.frame_id')
+    nbytes, order, stamp_ns, frame_id, at = _begin(buffer)
     form, at = _name(buffer, nbytes, (at + 3) & ~3, order, 'format')
     at = (at + 3) & ~3
     if at + 4 > nbytes:
@@ -224,6 +218,14 @@ def parse_compressed_header(buffer: bytes | memoryview) -> CompressedHeader:
     if at + data_nbytes > nbytes:
         raise _cut_short('data', nbytes, at, data_nbytes)
     return CompressedHeader(stamp_ns, frame_id, form, at, data_nbytes)
+
+
+def _begin(buffer: bytes | memoryview) -> tuple[int, _Order, int, str, int]:
+    """Return length, byte order, stamp, frame, and where the Header's fields end."""
+    nbytes = _byte_count(buffer)
+    order = _byte_order(buffer, nbytes)
+    stamp_ns = _stamp_ns(buffer, nbytes, order)
+    return nbytes, order, stamp_ns, *_name(buffer, nbytes, _BODY + 8, order, 'header.frame_id')
 
 
 def _byte_count(buffer: bytes | memoryview) -> int:
