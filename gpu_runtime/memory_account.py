@@ -155,18 +155,18 @@ class MemoryAccount:
         """
         if self._graph_pool is None:
             self._graph_pool = GraphPool(stream)
+            self.book(self._graph_pool.handle)
         return self._graph_pool
 
     @property
     def nbytes(self) -> int:
         """Bytes reserved on the device; takes a snapshot of the pools, so not for hot paths."""
-        pool, graphs = self._pool, self._graph_pool
+        pool = self._pool
         if pool is None:
             return 0
-        shared = [graphs.handle] if graphs is not None else []
         return sum(
             int(segment['total_size'])
-            for pool_id in (pool.id, *shared, *self._booked)
+            for pool_id in (pool.id, *self._booked)
             for segment in torch.cuda.memory_snapshot(pool_id, include_traces=False)
         )
 
