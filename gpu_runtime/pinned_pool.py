@@ -10,15 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 import threading
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from gpu_runtime.event import Event
-
-if TYPE_CHECKING:
-    pass
 from gpu_runtime.pinned_slab import MARGIN
 from gpu_runtime.pinned_slab import PinnedSlab
 
