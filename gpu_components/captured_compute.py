@@ -199,6 +199,7 @@ class CapturedCompute:
             self._component.log.info(f'frames are computed without a graph: {reason}')
         finally:
             self._context.capture_lock.release()
+        self._context.budget.trim()  # what the frames before took, and will not take again
 
     def _try(self, frames: Sequence[Frame]) -> _Captured:
         stand_ins: list[Frame] = []

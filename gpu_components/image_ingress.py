@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from gpu_components.executor import SubscriptionReader
     from gpu_components.ingress_need import IngressNeed
+    from gpu_runtime.event import Event
     from gpu_runtime.frame import Frame
     from gpu_runtime.gpu_context import GpuContext
 
@@ -60,15 +61,20 @@ class ImageIngress(TopicIngress):
         self._last: ImageKind | None = None
         self._subscribe(Image, topic, self.receive)
 
-    def receive(self, message: bytes | memoryview) -> None:
+    def receive(self, message: bytes | memoryview) -> Event | None:
         """
         Take one serialized message.
 
         Parameters
         ----------
         message : bytes or memoryview
-            CDR of a sensor_msgs/Image, not used after the call.  Bad content is counted and
-            logged, never raised.
+            CDR of a sensor_msgs/Image, in page-locked memory where the device reads such.  Bad
+            content is counted and logged, never raised.
+
+        Returns
+        -------
+        Event or None
+            The message is in use until it has passed; None if it is not.
 
         """
         received_s = time.monotonic()
@@ -76,13 +82,16 @@ class ImageIngress(TopicIngress):
         readers = self._channel.wanting()
         if not readers:
             self._metrics.count('unwanted')
-            return
+            return None
+        frame = None
         try:
             stamp_ns = parse_stamp_ns(message)
             if self._fresh(stamp_ns):
-                self._publish(self._frame(message, stamp_ns, received_s), readers)
+                frame = self._frame(message, stamp_ns, received_s)
+                self._publish(frame, readers)
         except BAD_MESSAGE as error:
             self._refuse(error)
+        return None if frame is None else frame.ready
 
     def _frame(self, message: bytes | memoryview, stamp_ns: int, received_s: float) -> Frame:
         kind = self._last
@@ -93,6 +102,7 @@ class ImageIngress(TopicIngress):
             kind.format,
             message,
             offset=kind.data_offset,
+            pinned=True,
             received_s=received_s,
             metrics=self._metrics,
         )

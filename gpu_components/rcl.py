@@ -8,6 +8,7 @@ The lock is free during each call.  The structs are those of every distribution 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import ctypes
 from typing import Any
 
@@ -15,16 +16,25 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 
 _TAKE_FAILED = 401  # RCL_RET_SUBSCRIPTION_TAKE_FAILED: there was nothing to take
 _READ_ONLY = 0x100  # PyBUF_READ
-_PAGE = 4096
+
+
+_Deallocate = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+_Reallocate = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
 
 
 class _Allocator(ctypes.Structure):
     """``rcutils_allocator_t``: four functions and their state."""
 
-    _fields_ = (('functions', ctypes.c_void_p * 4), ('state', ctypes.c_void_p))
+    _fields_ = (
+        ('allocate', ctypes.c_void_p),
+        ('deallocate', _Deallocate),
+        ('reallocate', _Reallocate),
+        ('zero_allocate', ctypes.c_void_p),
+        ('state', ctypes.c_void_p),
+    )
 
 
-class _SerializedMessage(ctypes.Structure):
+class SerializedMessage(ctypes.Structure):
     """``rcl_serialized_message_t``."""
 
     _fields_ = (
@@ -43,7 +53,7 @@ class _ErrorText(ctypes.Structure):
 
 # The library that rclpy runs on: its dependencies are searched too, wherever they are installed.
 _RCL = ctypes.CDLL(rclpy_implementation.__file__)
-_MESSAGE = ctypes.POINTER(_SerializedMessage)
+_MESSAGE = ctypes.POINTER(SerializedMessage)
 _RCL.rcl_publish_serialized_message.argtypes = (ctypes.c_void_p, _MESSAGE, ctypes.c_void_p)
 _RCL.rcl_take_serialized_message.argtypes = (
     ctypes.c_void_p,
@@ -52,13 +62,14 @@ _RCL.rcl_take_serialized_message.argtypes = (
     ctypes.c_void_p,
 )
 _RCL.rcutils_get_default_allocator.restype = _Allocator
-_RCL.rcutils_uint8_array_init.argtypes = (_MESSAGE, ctypes.c_size_t, ctypes.POINTER(_Allocator))
-_RCL.rcutils_uint8_array_fini.argtypes = (_MESSAGE,)
 _RCL.rcutils_get_error_string.restype = _ErrorText
 # The same function object would have other types elsewhere in the process: this one is ours.
 _view = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int)(
     ('PyMemoryView_FromMemory', ctypes.pythonapi)
 )
+
+
+_nothing = _Deallocate(lambda address, state: None)  # rcl calls it where larger memory is refused
 
 
 def publish(publisher: Any, address: int, nbytes: int) -> None:
@@ -80,65 +91,67 @@ def publish(publisher: Any, address: int, nbytes: int) -> None:
         If the middleware refuses it.
 
     """
-    message = _SerializedMessage(address, nbytes, nbytes)
+    sent = SerializedMessage(address, nbytes, nbytes)
     with publisher.handle:
-        status = _RCL.rcl_publish_serialized_message(publisher.handle.pointer, message, None)
+        status = _RCL.rcl_publish_serialized_message(publisher.handle.pointer, sent, None)
     if status != 0:
         raise RuntimeError(f'{publisher.topic_name} was not published: {_error_text()}')
 
 
-class MessageMemory:
+def message(reallocate: Callable[[int, int, int], int | None]) -> SerializedMessage:
     """
-    Memory for one serialized message at a time, kept from one to the next; of one thread.
+    Return a message that is to be taken, without memory.
 
-    The middleware makes it larger when a message needs it; it never shrinks.
+    Parameters
+    ----------
+    reallocate : callable
+        Gets the address of the old memory, the bytes that are needed, and a state that is not
+        used; returns the address of the new memory, or None if there is none.  It takes care of
+        the old memory itself, in both cases.
+
+    Returns
+    -------
+    SerializedMessage
+        The caller sets ``buffer`` and ``capacity`` before each take.
+
+    """
+    made = SerializedMessage()
+    made.allocator = _RCL.rcutils_get_default_allocator()
+    made.allocator.deallocate = _nothing
+    made.allocator.reallocate = _Reallocate(reallocate)
+    return made
+
+
+def take(subscription: Any, into: SerializedMessage) -> memoryview | None:
+    """
+    Take the next message of a subscription; does not wait for one.
+
+    Parameters
+    ----------
+    subscription : rclpy.subscription.Subscription
+        Whose handle the caller has entered.
+    into : SerializedMessage
+        As :func:`message` returned it, with memory.
+
+    Returns
+    -------
+    memoryview or None
+        Bytes, read-only, valid as long as the memory; None if there was no message.
 
     Raises
     ------
     RuntimeError
-        If rcl refuses it.
+        If the middleware fails, or there is no memory: the message is lost then.
 
     """
-
-    def __init__(self) -> None:
-        self._message = _SerializedMessage()
-        allocator = _RCL.rcutils_get_default_allocator()
-        if _RCL.rcutils_uint8_array_init(self._message, _PAGE, allocator) != 0:
-            raise RuntimeError(f'no memory for messages: {_error_text()}')
-
-    def take(self, subscription: Any) -> memoryview | None:
-        """
-        Take the next message of a subscription; does not wait for one.
-
-        Parameters
-        ----------
-        subscription : rclpy.subscription.Subscription
-            Whose handle the caller has entered.
-
-        Returns
-        -------
-        memoryview or None
-            Bytes, read-only, valid until the next call; None if there was no message.
-
-        Raises
-        ------
-        RuntimeError
-            If the middleware fails.
-
-        """
-        message = self._message
-        status = _RCL.rcl_take_serialized_message(subscription.handle.pointer, message, None, None)
-        if status == _TAKE_FAILED:
-            _RCL.rcutils_reset_error()
-            return None
-        if status != 0:
-            raise RuntimeError(f'{subscription.topic_name} was not taken: {_error_text()}')
-        view: memoryview = _view(message.buffer, message.length, _READ_ONLY)
+    status = _RCL.rcl_take_serialized_message(subscription.handle.pointer, into, None, None)
+    if status == 0:
+        view: memoryview = _view(into.buffer, into.length, _READ_ONLY)
         return view
-
-    def close(self) -> None:
-        """Free the memory; what :meth:`take` returned is not valid any more."""
-        _RCL.rcutils_uint8_array_fini(self._message)
+    if status != _TAKE_FAILED:
+        raise RuntimeError(f'a message was not taken: {_error_text()}')
+    _RCL.rcutils_reset_error()
+    return None
 
 
 def _error_text() -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gpu_components.executor import SubscriptionReader
     from gpu_components.ingress_need import IngressNeed
+    from gpu_runtime.event import Event
     from gpu_runtime.frame import Frame
     from gpu_runtime.gpu_context import GpuContext
     from gpu_runtime.subscription import Subscription
@@ -64,10 +65,10 @@ class TopicIngress:
         self._metrics = context.metrics.stage(f'ingress {topic}')
 
     def _subscribe(
-        self, kind: type[Any], topic: str, receive: Callable[[memoryview], None]
+        self, kind: type[Any], topic: str, receive: Callable[[memoryview], Event | None]
     ) -> None:
         self._subscription = self._reader.create_subscription(
-            self._node, kind, topic, receive, merged_qos(self.needs)
+            self._node, kind, topic, receive, merged_qos(self.needs), self._context.pinned
         )
 
     def serves(self, needs: list[IngressNeed]) -> bool:

@@ -1,9 +1,10 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""The device that a parameter names, and torch's allocator for CuPy on it."""
+"""The device that a parameter names, and what is set once for the libraries on it."""
 
 from __future__ import annotations
 
+import os
 import re
 
 import torch
@@ -64,3 +65,17 @@ def share_allocator() -> None:
         return int(torch.cuda.caching_allocator_alloc(nbytes, device, stream))
 
     cupy.cuda.set_allocator(cupy.cuda.PythonFunctionAllocator(allocate, free).malloc)
+
+
+CUBLAS_WORKSPACE = ':4096:2:16:8'
+"""
+Two chunks of 4 MiB, eight of 16 KiB (`CUBLAS_WORKSPACE_CONFIG`_): what torch gives cuBLAS on cards
+before compute capability 9.  From there on it gives 32 MiB, per stream and per captured graph.
+
+.. _CUBLAS_WORKSPACE_CONFIG: https://docs.nvidia.com/cuda/cublas/#results-reproducibility
+"""
+
+
+def limit_workspaces() -> None:
+    """Have torch give cuBLAS little memory, unless the user set how much; before its first use."""
+    os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', CUBLAS_WORKSPACE)

@@ -13,6 +13,7 @@ import torch
 
 from gpu_runtime.camera_model import CameraModel
 from gpu_runtime.completions import Completions
+from gpu_runtime.device import limit_workspaces
 from gpu_runtime.device import resolve_device
 from gpu_runtime.device import share_allocator
 from gpu_runtime.device_budget import DeviceBudget
@@ -99,6 +100,7 @@ class GpuContext:
         self._on_lost = on_lost
         self.allow_unsafe_models = allow_unsafe_models
         if self.device.type == 'cuda':
+            limit_workspaces()
             torch.cuda.set_device(self.device)
             share_allocator()
         self.streams = StreamPool(self.device)
@@ -162,6 +164,7 @@ class GpuContext:
         data: Any,
         *,
         offset: int = 0,
+        pinned: bool = False,
         received_s: float | None = None,
         metrics: StageMetrics | None = None,
     ) -> Frame:
@@ -175,9 +178,12 @@ class GpuContext:
         format : ImageFormat
             How to read ``data``.
         data : bytes-like
-            At least ``offset + format.nbytes`` bytes; free for re-use when the call returns.
+            At least ``offset + format.nbytes`` bytes; free for re-use when the call returns or,
+            if pinned, once the frame is ready.
         offset : int
             First byte of the picture.
+        pinned : bool
+            Whether ``data`` is page-locked and needs no copy on the host.
         received_s : float, optional
             When it entered the process, in seconds of ``time.monotonic``; default now.
         metrics : StageMetrics, optional
@@ -195,7 +201,7 @@ class GpuContext:
 
         """
         format.require_nbytes(memoryview(data).nbytes - offset)
-        tensor, ready = self.transfers.upload(data, format.nbytes, offset=offset)
+        tensor, ready = self.transfers.upload(data, format.nbytes, offset=offset, pinned=pinned)
         return Frame(
             header,
             format,

@@ -36,16 +36,16 @@ class PinnedCopies:
     def __init__(self, runtime: Any | None = None) -> None:
         self._runtime = runtime or importlib.import_module('cupy.cuda.runtime')
 
-    def to_device(self, slab: PinnedSlab, tensor: torch.Tensor, stream: Stream) -> None:
+    def to_device(self, address: int, tensor: torch.Tensor, stream: Stream) -> None:
         """
-        Copy a slab into a tensor.  Does not block.
+        Copy page-locked memory into a tensor.  Does not block.
 
         Parameters
         ----------
-        slab : PinnedSlab
-            Not written to until the copy is done.
+        address : int
+            Of the first byte; the memory is not written to until the copy is done.
         tensor : torch.Tensor
-            Contiguous, of as many bytes, on the device.
+            Contiguous, on the device; says how many bytes.
         stream : Stream
             On which the copy is ordered.
 
@@ -56,7 +56,7 @@ class PinnedCopies:
 
         """
         kind = self._runtime.memcpyHostToDevice
-        self._enqueue(tensor.data_ptr(), slab.address, slab.array.nbytes, kind, stream)
+        self._enqueue(tensor.data_ptr(), address, tensor.nbytes, kind, stream)
 
     def to_host(self, tensor: torch.Tensor, slab: PinnedSlab, stream: Stream) -> NDArray[Any]:
         """

@@ -49,18 +49,22 @@ class Transfers:
         self._stream = streams.lease('upload')
         self._copies = PinnedCopies() if device.type == 'cuda' else None
 
-    def upload(self, data: Any, nbytes: int, *, offset: int = 0) -> tuple[torch.Tensor, Event]:
+    def upload(
+        self, data: Any, nbytes: int, *, offset: int = 0, pinned: bool = False
+    ) -> tuple[torch.Tensor, Event]:
         """
-        Copy bytes to the device, through page-locked memory and asynchronously.
+        Copy bytes to the device, from page-locked memory and asynchronously.
 
         Parameters
         ----------
         data : bytes-like
-            Read before the call returns; the GIL is released while its bytes are copied.
+            Copied to page-locked memory before the call returns, with the GIL released.
         nbytes : int
             How many bytes to take.
         offset : int
             First byte.
+        pinned : bool
+            Whether ``data`` is page-locked: then it is read where it is, until ``ready`` passes.
 
         Returns
         -------
@@ -88,11 +92,14 @@ class Transfers:
             return tensor, Event()
         with self._stream:
             tensor = torch.empty(nbytes, dtype=torch.uint8, device=self.device)
-            slab = self._pinned.lease(nbytes, self._stream.name)
-            np.copyto(slab.array, source)
-            self._copies.to_device(slab, tensor, self._stream)
+            slab = None if pinned else self._pinned.lease(nbytes, self._stream.name)
+            if slab is not None:
+                np.copyto(slab.array, source)
+            address = source.ctypes.data if slab is None else slab.address
+            self._copies.to_device(address, tensor, self._stream)
             ready = self._stream.record()
-        self._pinned.release(slab, ready)
+        if slab is not None:
+            self._pinned.release(slab, ready)
         return tensor, ready
 
     def download(

@@ -15,6 +15,8 @@ from contextlib import suppress
 import threading
 import time
 from typing import Any
+from typing import cast
+from typing import NamedTuple
 
 from rclpy.callback_groups import CallbackGroup
 from rclpy.context import Context
@@ -24,11 +26,14 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from rclpy.utilities import get_default_context
+import torch
 
 from gpu_components.executor.error_policy import apply_policy
 from gpu_components.executor.error_policy import ErrorPolicy
 from gpu_components.executor.subscription_wait import SubscriptionWait
-from gpu_components.rcl import MessageMemory
+from gpu_components.message_memory import MessageMemory
+from gpu_runtime.event import Event
+from gpu_runtime.pinned_pool import PinnedPool
 
 _PAUSE_S = 0.01  # after a failure of the middleware, so that a lasting one takes no whole core
 
@@ -38,6 +43,13 @@ class _NotForExecutors(CallbackGroup):
 
     def can_execute(self, entity: object) -> bool:
         return False
+
+
+class _Served(NamedTuple):
+    """What belongs to a subscription."""
+
+    node: Node
+    memory: MessageMemory
 
 
 class SubscriptionReader:
@@ -58,7 +70,7 @@ class SubscriptionReader:
         self._context = get_default_context() if context is None else context
         self._on_error = on_error
         self._lock = threading.Lock()  # held while anything below is changed
-        self._nodes: dict[Subscription[Any], Node] = {}
+        self._served: dict[Subscription[Any], _Served] = {}
         self._stopped = False
         self._thread: threading.Thread | None = None
         self._has_changed = False
@@ -71,8 +83,9 @@ class SubscriptionReader:
         node: Node,
         kind: type[Any],
         topic: str,
-        callback: Callable[[memoryview], None],
+        callback: Callable[[memoryview], Event | None],
         qos: QoSProfile,
+        memory: PinnedPool | None = None,
     ) -> Subscription[Any]:
         """
         Subscribe to serialized messages.
@@ -87,10 +100,13 @@ class SubscriptionReader:
         topic : str
             As for `Node.create_subscription`.
         callback : callable
-            Called with each message: read-only bytes, valid until it returns. Every callback
-            delays the next one, of whatever subscription; those that have messages take turns.
+            Called with each message: read-only bytes, valid until it returns or, if it returns
+            an event, until that has passed. Every callback delays the next one, of whatever
+            subscription; those that have messages take turns.
         qos : QoSProfile
             As for `Node.create_subscription`.
+        memory : PinnedPool or None
+            Where messages are put; None for plain memory.
 
         Returns
         -------
@@ -99,10 +115,11 @@ class SubscriptionReader:
 
         """
         made = node.create_subscription(
-            kind, topic, callback, qos, callback_group=_NotForExecutors(), raw=True
+            kind, topic, cast('Any', callback), qos, callback_group=_NotForExecutors(), raw=True
         )
+        pool = memory or PinnedPool(torch.device('cpu'))
         with self._lock:
-            self._nodes[made] = node
+            self._served[made] = _Served(node, MessageMemory(made, pool))
             if self._thread is None and not self._stopped:
                 self._thread = threading.Thread(target=self._run, name='ingress', daemon=True)
                 self._thread.start()
@@ -122,7 +139,7 @@ class SubscriptionReader:
 
         """
         with self._lock:
-            self._nodes.pop(subscription, None)
+            self._served.pop(subscription, None)
         node.destroy_subscription(subscription)
         self.wake()
 
@@ -171,39 +188,42 @@ class SubscriptionReader:
     def _run(self) -> None:
         while self._goes_on():
             try:
-                with closing(MessageMemory()) as memory:
-                    self._read_on(memory)
+                with suppress(InvalidHandle):  # destroyed since the wait set was built
+                    self._read_until_changed()
             except Exception as error:
                 if self._goes_on():
                     apply_policy(self._on_error, error, None, None)
                     time.sleep(_PAUSE_S)
 
-    def _read_on(self, memory: MessageMemory) -> None:
-        while self._goes_on():
-            with suppress(InvalidHandle):  # destroyed since the wait set was built
-                self._read_until_changed(memory)
-
-    def _read_until_changed(self, memory: MessageMemory) -> None:
+    def _read_until_changed(self) -> None:
         with self._lock:
             self._has_changed = False
-            nodes = dict(self._nodes)
-        with closing(SubscriptionWait(self._context, nodes, self._guard)) as wait_set:
+            served = dict(self._served)
+        with closing(SubscriptionWait(self._context, served, self._guard)) as wait_set:
             while not self._has_changed:
                 subscriptions, events = wait_set.wait()
                 if not subscriptions and not events:  # a change
                     return
                 for subscription in subscriptions:  # one message of each: they take turns
-                    if subscription in self._nodes and not self._stopped:
-                        message = memory.take(subscription)
-                        self._call(subscription, message, nodes[subscription])
+                    if subscription in self._served and not self._stopped:
+                        self._take(subscription, served[subscription])
                 for subscription, event in events:
-                    self._call(event, event.take_data(), nodes[subscription])
+                    self._call(event, event.take_data(), served[subscription].node)
 
-    def _call(self, entity: Any, argument: Any, node: Node) -> None:
-        """Hand what was taken, if anything, to the callback."""
-        if argument is None:
-            return
+    def _take(self, subscription: Subscription[Any], served: _Served) -> None:
+        in_use = None
         try:
-            entity.callback(argument)
+            in_use = self._call(subscription, served.memory.take(), served.node)
+        finally:
+            served.memory.release(in_use)
+
+    def _call(self, entity: Any, argument: Any, node: Node) -> Event | None:
+        """Hand what was taken, if anything, to the callback; return until when it is in use."""
+        if argument is None:
+            return None
+        try:
+            in_use: Event | None = entity.callback(argument)
         except BaseException as error:  # SystemExit and the like too
             apply_policy(self._on_error, error, entity, node)
+            return None
+        return in_use

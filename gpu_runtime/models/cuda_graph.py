@@ -30,6 +30,9 @@ _Signature = tuple[tuple[torch.Size, torch.dtype], ...]
 MAX_GRAPHS = 8
 """Graphs per model: each holds the memory of all its intermediate tensors."""
 
+_TRIAL_RUNS = 1
+"""Calls with what was prepared that belong to a warm-up still."""
+
 _WARM_UP_RUNS = 3
 """As in torch's notes on CUDA graphs: lazy initialisation must be over before the capture."""
 
@@ -46,7 +49,8 @@ class CudaGraphModel:
     """
     Replay a network as a CUDA graph; follows :class:`~gpu_runtime.models.Model`.
 
-    One graph is captured per signature (shapes and types of the inputs).  A network that cannot
+    One graph is captured per signature (shapes and types of the inputs).  Those that were prepared
+    for a guess go when inputs of another signature come before theirs.  A network that cannot
     be captured, and every signature beyond :data:`MAX_GRAPHS`, runs eagerly; the reason is
     logged once.
 
@@ -75,6 +79,7 @@ class CudaGraphModel:
         self._lock = capture_lock
         self._account = account
         self._graphs: dict[_Signature, _Graph | None] = {}
+        self._guesses: dict[_Signature, int] = {}  # prepared, with the calls so far
 
     @property
     def captured(self) -> int:
@@ -93,7 +98,9 @@ class CudaGraphModel:
             Inputs as a frame will give them.  Blocks.
 
         """
-        self._graph(example_inputs)
+        signature = _signature(example_inputs)
+        self._guesses[signature] = 0
+        self._graph(signature, example_inputs)
 
     def __call__(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """
@@ -116,7 +123,9 @@ class CudaGraphModel:
             After :meth:`close`.
 
         """
-        graph = self._graph(inputs)
+        signature = _signature(inputs)
+        self._check_guesses(signature)
+        graph = self._graph(signature, inputs)
         if graph is None:
             return self._open()(*inputs)
         with torch.inference_mode():
@@ -159,8 +168,16 @@ class CudaGraphModel:
             raise LifecycleError('this model is closed: load it again before calling it')
         return self._forward
 
-    def _graph(self, inputs: tuple[torch.Tensor, ...]) -> _Graph | None:
-        signature = tuple((tensor.shape, tensor.dtype) for tensor in inputs)
+    def _check_guesses(self, called: _Signature) -> None:
+        """Keep a graph that inputs come for; release those without, once inputs are others."""
+        calls = self._guesses.pop(called, _TRIAL_RUNS)
+        if calls < _TRIAL_RUNS:
+            self._guesses[called] = calls + 1
+        elif called not in self._graphs and not is_capturing():
+            while self._guesses:
+                self.release(self._guesses.popitem()[0])
+
+    def _graph(self, signature: _Signature, inputs: tuple[torch.Tensor, ...]) -> _Graph | None:
         if signature not in self._graphs:
             if is_capturing():
                 raise LifecycleError(f'inputs {signature} are not prepared: cannot capture now')
@@ -203,3 +220,7 @@ class CudaGraphModel:
 
         stream = torch.cuda.Stream(self._device)
         return _Graph(capture(lambda: forward(*static), stream, prepare=warm_up), tuple(static))
+
+
+def _signature(inputs: tuple[torch.Tensor, ...]) -> _Signature:
+    return tuple((tensor.shape, tensor.dtype) for tensor in inputs)

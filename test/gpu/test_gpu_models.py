@@ -85,6 +85,20 @@ def test_graph_equals_eager_on_every_input(gpu: torch.device) -> None:
     graph.close()
 
 
+def test_a_graph_prepared_for_a_guess_goes_when_other_inputs_come(gpu: torch.device) -> None:
+    model = CudaGraphModel(Forward(network(gpu)), gpu, threading.Lock())
+    small, large = (torch.rand(1, 3, side, side, device=gpu) for side in (16, 32))
+    model.prepare((small,))
+    model(small)  # a warm-up tries what it has prepared
+    model(large)
+    assert model.captured == 1
+    for _ in range(2):
+        model(small)
+    model(torch.rand(1, 3, 24, 24, device=gpu))
+    assert model.captured == 3, 'what was called was no guess'
+    model.close()
+
+
 def test_steady_state_neither_waits_nor_allocates(gpu: torch.device) -> None:
     model = CudaGraphModel(Forward(network(gpu)), gpu, threading.Lock())
     x = torch.rand(1, 3, 32, 48, device=gpu)

@@ -87,12 +87,14 @@ class Bench:
         self.graphs: list[Graph] = []
         self.wanted = True
         self.told: list[str] = []
+        self.trims = 0
         context = SimpleNamespace(
             device=torch.device('cuda', 0),
             streams=gpu.streams,
             transform=gpu.transform,
             capture_lock=gpu.capture_lock,
             derived_frame=gpu.derived_frame,
+            budget=SimpleNamespace(trim=self.trim),
         )
         log = SimpleNamespace(info=lambda text: None)
         self.component = Brighter(context, log, lambda topic: self.wanted)  # type: ignore[arg-type]
@@ -105,6 +107,11 @@ class Bench:
             account,
             self.told.append,  # type: ignore[arg-type]
         )
+
+    def trim(self) -> None:
+        """Count it."""
+        assert not self.gpu.capture_lock.locked(), 'pools would stay'
+        self.trims += 1
 
     def capture(self, work: Callable[[], Any], stream: Any, *, prepare: Any, pool: Any) -> Graph:
         """Stand in for the real one."""
@@ -159,6 +166,7 @@ def test_frames_are_computed_until_some_were_alike(bench: Bench) -> None:
     assert bench.run(*range(6)) == [False] * ALIKE + [True] * (6 - ALIKE)
     assert len(bench.graphs) == 1
     assert bench.told == ['replayed']
+    assert bench.trims == 1
 
 
 def test_each_replay_has_its_own_values_and_header(bench: Bench) -> None:

@@ -20,10 +20,13 @@ from sensor_msgs.msg import Image
 from spinning import NodeFactory
 from spinning import spinning
 from spinning import wait_until
+import torch
 
 from gpu_components.executor import PlaneExecutor
 from gpu_components.executor import SubscriptionReader
-from gpu_components.rcl import MessageMemory
+from gpu_components.message_memory import MessageMemory
+from gpu_runtime.event import Event
+from gpu_runtime.pinned_pool import PinnedPool
 
 Errors = list[tuple[BaseException, object | None, Node | None]]
 
@@ -130,13 +133,69 @@ def test_subscriptions_take_turns(
     assert received == ['left', 'right', 'rear'] * 5
 
 
+class Reading(Event):
+    """An event of a device that reads until it is told to stop."""
+
+    ended = False
+
+    def passed(self) -> bool:
+        """Return whether it was told."""
+        return self.ended
+
+
+def test_a_message_stays_until_the_event_of_its_callback_has_passed(
+    reader: SubscriptionReader, node: Node, make_node: NodeFactory
+) -> None:
+    """Those after it are put elsewhere; afterwards its memory is used again."""
+    pool = PinnedPool(torch.device('cpu'))
+    kept: list[memoryview] = []
+    events = [Reading(), Reading()]
+
+    def receive(message: memoryview) -> Event | None:
+        kept.append(message)
+        return events[len(kept) - 1] if len(kept) <= len(events) else None
+
+    reader.create_subscription(node, Image, 'image', receive, QOS, pool)
+    publisher = publisher_of(make_node('camera'))
+    for value in (1, 2, 3, 4):
+        publisher.publish(image(value, 300_000))
+        assert wait_until(lambda value=value: len(kept) == value)
+    assert [width(message) for message in kept[:2]] == [1, 2]
+    assert width(kept[2]) == 4, 'what nobody reads is used again'
+    report = pool.report()
+    assert (report.leased, report.slabs) == (0, 4)  # the first was too small
+    for event in events:
+        event.ended = True
+    publisher.publish(image(5, 300_000))
+    assert wait_until(lambda: len(kept) == 5)
+    assert 5 in [width(message) for message in kept[:2]]
+    assert pool.report().slabs == 4
+
+
+def test_memory_grows_in_few_steps_and_never_shrinks(
+    reader: SubscriptionReader, node: Node, make_node: NodeFactory
+) -> None:
+    pool = PinnedPool(torch.device('cpu'))
+    received: list[int] = []
+    reader.create_subscription(node, Image, 'image', lambda m: received.append(len(m)), QOS, pool)
+    publisher = publisher_of(make_node('camera'))
+    sizes = [100_000, 101_000, 102_000, 300, 200_000, 100_000]
+    for count, nbytes in enumerate(sizes, 1):
+        publisher.publish(image(1, nbytes))
+        assert wait_until(lambda count=count: len(received) == count)
+    assert all(0 < length - nbytes < 100 for length, nbytes in zip(received, sizes, strict=True))
+    report = pool.report()
+    assert (report.leased, report.slabs) == (0, 3)
+    assert report.nbytes < 4096 + 1.15 * (102_000 + 200_000)
+
+
 def test_other_threads_run_during_a_take(node: Node, make_node: NodeFactory) -> None:
     """The middleware copies without the interpreter lock."""
     subscription = node.create_subscription(Image, 'image', lambda _: None, QOS, raw=True)
     publisher = publisher_of(make_node('camera'))
     for value in range(5):
         publisher.publish(image(value, 8_000_000))
-    memory = MessageMemory()
+    memory = MessageMemory(subscription, PinnedPool(torch.device('cpu')))
     ticks: list[float] = []
     stop = threading.Event()
 
@@ -155,13 +214,13 @@ def test_other_threads_run_during_a_take(node: Node, make_node: NodeFactory) -> 
         end = time.monotonic() + 10.0
         while len(spans) < 5 and time.monotonic() < end:
             begin = time.perf_counter()
-            if memory.take(subscription) is not None:
+            if memory.take() is not None:
                 spans.append((begin, time.perf_counter()))
     finally:
         stop.set()
         sys.setswitchinterval(interval)
         thread.join()
-        memory.close()
+        memory.release()
     assert any(begin < tick < end for begin, end in spans for tick in ticks)
 
 

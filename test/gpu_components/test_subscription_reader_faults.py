@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
 
 import pytest
 from rclpy.context import Context
@@ -23,7 +22,9 @@ from spinning import NodeFactory
 from spinning import wait_until
 
 from gpu_components.executor import SubscriptionReader
-from gpu_components.rcl import MessageMemory
+from gpu_components.message_memory import MessageMemory
+from gpu_runtime.pinned_pool import PinnedPool
+from gpu_runtime.pinned_slab import PinnedSlab
 
 Errors = list[tuple[BaseException, object | None, Node | None]]
 
@@ -68,10 +69,10 @@ def test_a_failing_middleware_is_told_and_tried_again(
     broken = threading.Event()
     broken.set()
 
-    def failing(memory: MessageMemory, subscription: Any) -> memoryview | None:
+    def failing(memory: MessageMemory) -> memoryview | None:
         if broken.is_set():
             raise RuntimeError('cannot be taken')
-        return take(memory, subscription)
+        return take(memory)
 
     monkeypatch.setattr(MessageMemory, 'take', failing)
     received: list[int] = []
@@ -113,16 +114,16 @@ def test_memory_that_is_refused_is_told_and_asked_for_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The thread does not end with it."""
-    init = MessageMemory.__init__
+    lease = PinnedPool.lease
     refused = threading.Event()
     refused.set()
 
-    def failing(memory: MessageMemory) -> None:
+    def failing(pool: PinnedPool, nbytes: int, owner: str = '') -> PinnedSlab:
         if refused.is_set():
             raise RuntimeError('no memory for messages')
-        init(memory)
+        return lease(pool, nbytes, owner)
 
-    monkeypatch.setattr(MessageMemory, '__init__', failing)
+    monkeypatch.setattr(PinnedPool, 'lease', failing)
     received: list[int] = []
     reader.create_subscription(node, Image, 'image', lambda m: received.append(width(m)), QOS)
     publisher_of(make_node('camera')).publish(image(7))
@@ -131,6 +132,32 @@ def test_memory_that_is_refused_is_told_and_asked_for_again(
     assert wait_until(lambda: received == [7])
     assert all(str(error) == 'no memory for messages' for error, _, _ in errors)
     assert errors[0][1:] == (None, None)
+
+
+def test_a_message_that_there_is_no_memory_for_costs_only_itself(
+    reader: SubscriptionReader,
+    node: Node,
+    make_node: NodeFactory,
+    errors: Errors,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was taken from the middleware when it turned out to be too large."""
+    lease = PinnedPool.lease
+
+    def failing(pool: PinnedPool, nbytes: int, owner: str = '') -> PinnedSlab:
+        if nbytes > 1_000_000:
+            raise MemoryError
+        return lease(pool, nbytes, owner)
+
+    monkeypatch.setattr(PinnedPool, 'lease', failing)
+    received: list[int] = []
+    reader.create_subscription(node, Image, 'image', lambda m: received.append(width(m)), QOS)
+    publisher = publisher_of(make_node('camera'))
+    publisher.publish(image(6, 2_000_000))
+    assert wait_until(lambda: len(errors) == 1)
+    publisher.publish(image(7, 200_000))
+    assert wait_until(lambda: received == [7])
+    assert 'was not taken' in str(errors[0][0])
 
 
 # Nodes that go -----------------------------------------------------------------------------

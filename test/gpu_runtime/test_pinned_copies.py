@@ -77,6 +77,14 @@ def test_an_upload_is_one_copy(bench: Bench) -> None:
     assert bench.pool.report().allocations == 1
 
 
+def test_page_locked_data_is_uploaded_from_where_it_is(bench: Bench) -> None:
+    data = np.arange(200, dtype=np.uint8)
+    tensor, _ = bench.transfers.upload(data, 100, offset=50, pinned=True)
+    assert bytes(tensor.numpy()) == data[50:150].tobytes()
+    assert bench.runtime.copies == [(1, 100)]
+    assert bench.pool.report().allocations == 0
+
+
 def test_download_keeps_shape_and_type(bench: Bench) -> None:
     tensors = (
         torch.arange(12, dtype=torch.float32).reshape(3, 4),
