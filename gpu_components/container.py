@@ -277,4 +277,5 @@ class Container(Node):
         for node in (self._ingress_node, self):
             self._plane_executor.remove_node(node)
             node.destroy_node()
+        self._plane_executor.reader.settle(1.0)  # a picture may be on its way to the device
         return self.gpu.close()

@@ -69,7 +69,7 @@ class SubscriptionReader:
     def __init__(self, on_error: ErrorPolicy, context: Context | None = None) -> None:
         self._context = get_default_context() if context is None else context
         self._on_error = on_error
-        self._lock = threading.Lock()  # held while anything below is changed
+        self._lock = threading.Condition()  # held while anything below is changed
         self._served: dict[Subscription[Any], _Served] = {}
         self._stopped = False
         self._thread: threading.Thread | None = None
@@ -150,6 +150,26 @@ class SubscriptionReader:
                 self._has_changed = True
                 self._guard.trigger()
 
+    def settle(self, timeout_sec: float) -> bool:
+        """
+        Wait until no callback of a subscription that was destroyed runs any more. Blocks.
+
+        Parameters
+        ----------
+        timeout_sec : float
+            Longest wait in seconds.
+
+        Returns
+        -------
+        bool
+            False if one still runs, as it does where one of them calls this.
+
+        """
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                return True
+            return self._lock.wait_for(lambda: not self._has_changed, timeout_sec)
+
     def shutdown(self, timeout_sec: float | None = None) -> bool:
         """
         Stop the thread after the callback that it is in. Blocks; may be called again.
@@ -198,6 +218,7 @@ class SubscriptionReader:
     def _read_until_changed(self) -> None:
         with self._lock:
             self._has_changed = False
+            self._lock.notify_all()
             served = dict(self._served)
         with closing(SubscriptionWait(self._context, served, self._guard)) as wait_set:
             while not self._has_changed:

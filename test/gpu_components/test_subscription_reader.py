@@ -224,6 +224,27 @@ def test_other_threads_run_during_a_take(node: Node, make_node: NodeFactory) -> 
     assert any(begin < tick < end for begin, end in spans for tick in ticks)
 
 
+def test_settled_is_what_no_callback_of_a_destroyed_subscription_runs_in(
+    reader: SubscriptionReader, node: Node, make_node: NodeFactory
+) -> None:
+    assert reader.settle(0.0), 'nothing has begun'
+    entered, gate = threading.Event(), threading.Event()
+
+    def receive(message: memoryview) -> None:
+        entered.set()
+        gate.wait(5.0)
+
+    subscription = reader.create_subscription(node, Image, 'image', receive, QOS)
+    publisher_of(make_node('camera')).publish(image(1))
+    assert entered.wait(5.0)
+    reader.destroy_subscription(node, subscription)
+    assert not reader.settle(0.1)
+    gate.set()
+    assert reader.settle(5.0)
+    assert reader.shutdown(5.0)
+    assert reader.settle(0.0)
+
+
 # Names -------------------------------------------------------------------------------------
 
 
