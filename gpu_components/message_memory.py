@@ -8,9 +8,9 @@ from typing import Any
 from typing import TYPE_CHECKING
 
 from gpu_components import rcl
-from gpu_runtime.event import Event
 
 if TYPE_CHECKING:
+    from gpu_runtime.event import Event
     from gpu_runtime.pinned_pool import PinnedPool
     from gpu_runtime.pinned_slab import PinnedSlab
 
@@ -80,7 +80,7 @@ class MessageMemory:
         """
         slab, self._slab = self._slab, None
         if slab is not None:
-            self._pool.release(slab, until or Event())
+            self._pool.release(slab, until)
 
     def _lease(self) -> int:
         slab = self._slab = self._pool.lease(self._nbytes, self._topic)

@@ -81,7 +81,7 @@ class PinnedPool:
         """
         slabs = [self.lease(nbytes) for _ in range(count)]
         for slab in slabs:
-            self.release(slab, Event())
+            self.release(slab)
 
     def lease(self, nbytes: int, owner: str = '') -> PinnedSlab:
         """
@@ -124,7 +124,7 @@ class PinnedPool:
             memory = np.empty(nbytes + MARGIN, np.uint8)
         return PinnedSlab(memory, nbytes, Event())
 
-    def release(self, slab: PinnedSlab, after: Event) -> None:
+    def release(self, slab: PinnedSlab, after: Event | None = None) -> None:
         """
         Put a slab back; it is handed out again once ``after`` has passed.
 
@@ -132,13 +132,13 @@ class PinnedPool:
         ----------
         slab : PinnedSlab
             A lease of this pool; one that came back already is left as it is.
-        after : Event
-            Recorded after the last copy from or into the slab.
+        after : Event, optional
+            Recorded after the last copy from or into the slab; None if there is none.
 
         """
         with self._lock:
             if self._leased.pop(id(slab), None) is not None:
-                slab.after = after
+                slab.after = after or Event()
                 self._shelf[slab.array.nbytes].append(slab)
 
     def trim(self) -> int:
