@@ -8,6 +8,8 @@ from pathlib import Path
 import threading
 from typing import Any
 
+from accuracy import classification_scores
+from accuracy import require_scores
 import cv2
 import numpy as np
 from onnx import helper
@@ -261,12 +263,7 @@ def classified(classifier: Classifier, picture: Any) -> tuple[str, float]:
 
 def test_real_photographs_are_named(lite: Classifier, shared_dir: Path) -> None:
     """The names are right with a label file of 1001 lines for 1000 classes."""
-    photos = shared_dir / 'data/photos'
-    for file, name, least in (('hot_dog.jpg', 'hotdog', 0.8), ('parrot.jpg', 'macaw', 0.75)):
-        found, score = classified(lite, cv2.imread(str(photos / file)))
-        print(f'{file}: {found} {score:.3f}')
-        assert found.split(',')[0].replace(' ', '') == name
-        assert score >= least
+    require_scores(classification_scores(shared_dir, lambda picture: classified(lite, picture)))
 
 
 def test_a_region_is_classified_as_its_own_picture(lite: Classifier, shared_dir: Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import time
 from typing import Any
 
+from accuracy import depth_scores
+from accuracy import require_scores
 from container_process import picture_message
 from container_process import RosClient
 from container_process import stamp_of
@@ -31,8 +33,6 @@ PLUGIN = 'gpu_perception::DepthEstimator'
 NODE = '/depth_estimator'
 TOPICS = {'gpu_depth_map': Image, 'gpu_depth_color': Image, 'points': PointCloud2}
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
-MAX_ABS_REL = 0.03
-MIN_CORRELATION = 0.95
 FX, FY, CX, CY = 518.0, 519.0, 325.5, 253.5
 
 
@@ -157,22 +157,7 @@ def camera(ros: RosClient, fastdepth: str) -> Iterator[DepthCamera]:
 def test_accuracy_through_ros(camera: DepthCamera, shared_dir: Path) -> None:
     """The authors' prediction within 3 %, the sensor's depth with a correlation of .95."""
     camera.watch('gpu_depth_map')
-    folder = shared_dir / 'data/rgbd'
-    picture = np.round(np.load(folder / 'fastdepth_ref/rgb.npy') * 255).astype(np.uint8)
-    expected = np.load(folder / 'fastdepth_ref/pred.npy')[0, 0]
-    depth = camera.depth(picture, 'rgb8')
-    error = float(np.mean(np.abs(depth - expected) / expected))
-    print(f'abs-rel {error:.4f}')
-    assert error <= MAX_ABS_REL
-    for number in range(1, 6):
-        depth = camera.depth(cv2.imread(str(folder / f'color/{number}.png')))
-        measured = cv2.imread(str(folder / f'depth/{number}.pgm'), -1)
-        assert depth.shape == measured.shape
-        both = (measured > 0) & np.isfinite(depth)
-        assert both.sum() > 0.99 * (measured > 0).sum()
-        correlation = float(np.corrcoef(depth[both], measured[both])[0, 1])
-        print(f'{number}: correlation {correlation:.4f}')
-        assert correlation >= MIN_CORRELATION
+    require_scores(depth_scores(shared_dir, camera.depth))
 
 
 def test_all_outputs_agree(camera: DepthCamera, room: Any) -> None:

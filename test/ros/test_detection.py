@@ -9,6 +9,9 @@ from pathlib import Path
 import time
 from typing import Any
 
+from accuracy import detection_scores
+from accuracy import require_scores
+from accuracy import SENSITIVE
 from container_process import boxes_of
 from container_process import Camera
 from container_process import picture_message
@@ -30,7 +33,6 @@ from torchvision.ops import box_iou
 pytestmark = pytest.mark.shared
 
 DETECTOR = 'gpu_perception::ObjectDetector'
-MINIMUM_AP = 0.30
 DOG_JPG = {
     # Measured by eye on the 768 x 576 photograph, in pixels: left, top, right, bottom.
     'dog': (130, 220, 310, 540),
@@ -138,73 +140,13 @@ def test_average_precision_on_real_photographs(
     camera: Camera, ros: RosClient, shared_dir: Path
 ) -> None:
     """Every one of 100 COCO photographs is answered, AP@[.5:.95] at least .30."""
-    assert ros.set_parameter('/object_detector', 'confidence_threshold', 0.01).successful
-    assert ros.set_parameter('/object_detector', 'iou_threshold', 0.65).successful
-    assert ros.set_parameter('/object_detector', 'class_id_format', 'index').successful
-    folder = shared_dir / 'data/coco128'
-    pictures = sorted((folder / 'images/val2017').glob('*.jpg'))
-    truth, results = Truth(), []
-    for number, path in enumerate(pictures, 1):
-        picture = cv2.imread(str(path))
-        label = folder / 'object_detection/labels/val2017' / f'{path.stem}.txt'
-        truth.add(number, picture, label)
-        for class_id, score, box in boxes_of(camera.detect(picture)):
-            results.append(result_row(number, class_id, score, box))
-    assert len(pictures) == 100
-    precision = truth.average_precision(results)
-    print(f'AP@[.5:.95] = {precision:.3f} on {len(pictures)} photographs, all answered')
-    assert precision >= MINIMUM_AP
+    for name, value in (SENSITIVE | {'class_id_format': 'index'}).items():
+        assert ros.set_parameter('/object_detector', name, value).successful
 
+    def find(picture: Any) -> list[tuple[int, float, Any]]:
+        return [(int(name), s, box) for name, s, box in boxes_of(camera.detect(picture))]
 
-def result_row(number: int, class_id: str, score: float, box: Any) -> dict[str, Any]:
-    """Return one detection as pycocotools reads it."""
-    size = [float(v) for v in (*box[:2], *(box[2:] - box[:2]))]
-    return {'image_id': number, 'category_id': int(class_id), 'bbox': size, 'score': score}
-
-
-class Truth:
-    """Ground truth of a set of pictures, from YOLO text files."""
-
-    def __init__(self) -> None:
-        self._images: list[dict[str, Any]] = []
-        self._boxes: list[dict[str, Any]] = []
-
-    def add(self, number: int, picture: Any, label: Path) -> None:
-        """Add one picture's boxes: class, centre and size as fractions of the picture."""
-        height, width = picture.shape[:2]
-        self._images.append({'id': number, 'width': width, 'height': height})
-        for line in label.read_text().splitlines() if label.exists() else []:
-            kind, cx, cy, w, h = (float(v) for v in line.split()[:5])
-            box = [(cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height]
-            self._boxes.append(
-                {
-                    'id': len(self._boxes) + 1,
-                    'image_id': number,
-                    'category_id': int(kind),
-                    'bbox': box,
-                    'area': box[2] * box[3],
-                    'iscrowd': 0,
-                }
-            )
-
-    def average_precision(self, results: list[dict[str, Any]]) -> float:
-        """Return AP@[.5:.95] over all classes, as COCO defines it."""
-        from pycocotools.coco import COCO
-        from pycocotools.cocoeval import COCOeval
-
-        coco = COCO()
-        categories = [{'id': i, 'name': str(i)} for i in range(80)]
-        coco.dataset = {
-            'images': self._images,
-            'annotations': self._boxes,
-            'categories': categories,
-        }
-        coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes(results), 'bbox')
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-        return float(evaluation.stats[0])
+    require_scores(detection_scores(shared_dir, find))
 
 
 def test_changes_apply_from_the_next_frame(camera: Camera, ros: RosClient, dog: Any) -> None:

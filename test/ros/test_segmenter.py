@@ -9,6 +9,8 @@ from pathlib import Path
 import time
 from typing import Any
 
+from accuracy import require_scores
+from accuracy import segmentation_scores
 from container_process import picture_message
 from container_process import RosClient
 from container_process import stamp_of
@@ -28,10 +30,6 @@ pytestmark = pytest.mark.shared
 
 PLUGIN = 'gpu_perception::SemanticSegmenter'
 NODE = '/semantic_segmenter'
-MIN_PIXEL_ACCURACY = 0.86
-MIN_MEAN_IOU = 0.47
-COCO_OF_VOC = (0, 5, 2, 16, 9, 44, 6, 3, 17, 62, 21, 67, 18, 19, 4, 1, 64, 20, 63, 7, 72)
-"""COCO's panoptic category of each VOC class; categories of neither are background."""
 
 
 class Viewer(PictureViewer):
@@ -95,28 +93,7 @@ def test_the_bird_is_where_it_is(viewer: Viewer, bird: Any, shared_dir: Path) ->
 
 def test_accuracy_on_real_photographs(viewer: Viewer, shared_dir: Path) -> None:
     """Every one of 100 COCO photographs is answered; unlabelled pixels count for nothing."""
-    folder = shared_dir / 'data/coco128'
-    to_voc = np.zeros(256, np.int64)
-    to_voc[list(COCO_OF_VOC)] = range(21)
-    confusion = np.zeros((21, 21), np.int64)
-    pictures = sorted((folder / 'images/val2017').glob('*.jpg'))
-    for path in pictures:
-        picture = cv2.imread(str(path))
-        name = f'semantic_segmentation/masks/val2017/{path.stem}.png'
-        truth = cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED)
-        ids = viewer.segment(picture)
-        counted = truth > 0
-        pairs = to_voc[truth[counted]] * 21 + ids[counted]
-        confusion += np.bincount(pairs, minlength=441).reshape(21, 21)
-    assert len(pictures) == 100
-    hits = np.diag(confusion)
-    union = confusion.sum(axis=0) + confusion.sum(axis=1) - hits
-    present = confusion.sum(axis=1) > 0
-    accuracy = hits.sum() / confusion.sum()
-    mean_iou = (hits[present] / union[present]).mean()
-    print(f'pixel accuracy {accuracy:.4f}, mIoU {mean_iou:.4f} of {present.sum()} classes')
-    assert accuracy >= MIN_PIXEL_ACCURACY
-    assert mean_iou >= MIN_MEAN_IOU
+    require_scores(segmentation_scores(shared_dir, viewer.segment))
 
 
 def test_colors_and_palette(viewer: Viewer, ros: RosClient, bird: Any) -> None:
