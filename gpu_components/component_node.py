@@ -212,8 +212,8 @@ class ComponentNode(LifecycleNodeMixin, Node):
             self._inputs.apply(self.store.current)
             self._stage = FrameStage(links, self._inputs.group, name)
         self._control.activate()
+        self._router.refresh()  # first: what it publishes must not come in again from ROS
         self._stage.start()
-        self._router.refresh()
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Leave the bus and end the threads; results in flight are published."""

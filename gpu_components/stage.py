@@ -140,16 +140,18 @@ class Stage:
         self._with_place(work, what)
 
     def _with_place(self, work: Callable[[], bool], what: str) -> None:
-        """Run some work, which tells if it submitted; count and log what goes wrong."""
-        submitted = False
+        """Do some work, which tells if it submitted, and give its place back if it did not."""
+        if not self._attempt(work, what):
+            self._links.egress.release()
+
+    def _attempt(self, work: Callable[[], bool], what: str) -> bool:
+        """Return what some work tells; False if it fails, which is counted and logged."""
         try:
             with self._links.stream, torch.inference_mode():
-                submitted = work()
+                return work()
         except Exception as error:
             self._dropped(error, what)
-        finally:
-            if not submitted:
-                self._links.egress.release()
+            return False
 
     def _dropped(self, error: Exception, what: str) -> None:
         cause = 'out_of_memory' if isinstance(error, torch.OutOfMemoryError) else 'error'

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 import threading
 import time
 from typing import Any
@@ -11,17 +12,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gpu_components.sources.schedule import next_due
 from gpu_components.stage import Stage
 from gpu_runtime.encoding import ENCODINGS
 from gpu_runtime.errors import SpecMismatchError
+from gpu_runtime.event import Event
 from gpu_runtime.header import Header
 from gpu_runtime.image_format import ImageFormat
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from gpu_components.component_parameters import ComponentParameters
     from gpu_components.stage import StageLinks
+    from gpu_runtime.frame import Frame
+
+TOPIC = 'image_raw'
 
 IDLE_S = 0.1
 """While nobody wants its pictures, a source looks this often whether somebody does."""
@@ -44,6 +48,7 @@ class SourceStage(Stage):
         super().__init__(links, name)
         self._ended = False
         self._woken = threading.Event()
+        self._uploaded = Event()
 
     def stop(self) -> None:
         """End the thread; blocks until it has ended."""
@@ -74,44 +79,73 @@ class SourceStage(Stage):
                 self._apply_swap()
                 due_s = min(due_s, time.monotonic() + self._period_s())
                 continue
-            # After a stall the schedule starts anew: no burst of late pictures.
-            now_s = time.monotonic()
-            due_s = (due_s if now_s - due_s < self._period_s() else now_s) + self._period_s()
-            if self._links.ports.wants_any():
+            due_s = self._next_due_s(due_s)
+            if self._links.ports.wants_ros(TOPIC):
                 self._guarded(self._publish, 'picture')
+            elif self._links.ports.wants_bus(TOPIC):
+                self._attempt(self._hand_over, 'picture')
             else:
                 self._metrics.count('unwanted')
-                due_s = max(due_s, now_s + IDLE_S)
+                due_s = max(due_s, time.monotonic() + IDLE_S)
 
     def _period_s(self) -> float:
         return 1.0 / float(self._component.params.rate_hz)
 
+    def _next_due_s(self, due_s: float) -> float:
+        """Return when the next picture is due; count and tell how late this one is."""
+        now_s = time.monotonic()
+        self._metrics.observe('late', now_s - due_s)
+        due_s, missed = next_due(due_s, now_s, self._period_s())
+        if missed:
+            self._metrics.count('missed', missed)
+        return due_s
+
     def _publish(self) -> bool:
-        source: Any = self._component
+        """Hand the next picture to ROS and to the bus, for a place in flight."""
         stream = self._links.stream
         started = stream.record(timing=True)
+        frame = self._next()
+        if frame is not None:
+            self._links.egress.submit([(frame, {TOPIC: frame})], stream, started)
+        return frame is not None
+
+    def _hand_over(self) -> bool:
+        """Hand the next picture to the bus alone, where nothing has to be waited for."""
+        frame = self._next()
+        if frame is not None:
+            self._links.ports.put_on_bus(TOPIC, frame)
+            self._metrics.processed(frame.header.stamp_ns)
+            self._metrics.observe('latency', time.monotonic() - frame.received_s)
+        return frame is not None
+
+    def _next(self) -> Frame | None:
+        """Read and upload a picture; None at the end."""
+        # One upload at a time: a source cannot fill page-locked memory ahead of the device.
+        if not self._uploaded.passed():
+            self._uploaded.wait_host()
+        source: Any = self._component
         picture = source.read()
         if picture is None:
             self._ended = True
             source.log.info('end of the pictures')
-            return False
+            return None
         self._metrics.count('received')
         header = Header(self._links.now_ns(), source.params.frame_id)
         data = np.ascontiguousarray(picture)
-        layout = _layout(data, source.encoding)
-        frame = source.context.frame(header, layout, data, metrics=self._metrics)
-        self._links.egress.submit([(frame, {'image_raw': frame})], stream, started)
-        return True
+        layout = _layout(data.shape, data.dtype, source.encoding)
+        frame: Frame = source.context.frame(header, layout, data, metrics=self._metrics)
+        self._uploaded = frame.ready
+        return frame
 
 
-def _layout(picture: NDArray[Any], encoding: str) -> ImageFormat:
+@lru_cache(maxsize=16)
+def _layout(shape: tuple[int, ...], dtype: np.dtype[Any], encoding: str) -> ImageFormat:
     """Return how a contiguous picture is to be read, if it is what its encoding says."""
-    height, width = picture.shape[:2]
     known = ENCODINGS[encoding]
-    items = picture.shape[2] if picture.ndim == 3 else 1
-    if (items, picture.itemsize) != (known.channels, known.itemsize):
+    items = shape[2] if len(shape) == 3 else 1
+    if (items, dtype.itemsize) != (known.channels, known.itemsize):
         raise SpecMismatchError(
-            f'a source gave {picture.dtype} of shape {picture.shape} as {encoding}; expected '
+            f'a source gave {dtype} of shape {shape} as {encoding}; expected '
             f'{known.channels} items of {known.itemsize} bytes per pixel: correct its encoding'
         )
-    return ImageFormat(width, height, encoding, width * items * picture.itemsize)
+    return ImageFormat(shape[1], shape[0], encoding, shape[1] * items * dtype.itemsize)

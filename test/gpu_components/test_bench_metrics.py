@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gpu_components.bench.accounting import playing_of
 from gpu_components.bench.drops import drops_by_cause
 from gpu_components.bench.performance import conclude
 from gpu_components.bench.performance import Performance
@@ -170,6 +171,22 @@ def test_a_slow_publisher_blames_nobody(
     assert probe.loss == lost / 10
     assert probe.cpu_ms_per_frame() == {'container': 5.0}
     assert probe.as_json()['received'] == {'/a/image': 10 - lost}
+
+
+@pytest.mark.parametrize(
+    ('period_ns', 'unseen', 'kept'),
+    [(10_000_000, 0, True), (10_090_000, 0, True), (10_120_000, 0, False), (10_120_000, 1, True)],
+)
+def test_a_camera_inside_keeps_its_rate_as_a_publisher_does(
+    period_ns: int, unseen: int, kept: bool
+) -> None:
+    """99 % of it, by all pictures that it made between the first and the last that was seen."""
+    stamps = [7 + number * period_ns for number in range(501)]
+    playing = playing_of(100.0, {}, {'/a/image_raw': stamps}, {'/a/image_raw': unseen})
+    assert playing.kept is kept
+    assert playing.frames == 501 + unseen
+    published = {'achieved_hz': playing.achieved_hz, 'late': 0, 'worst_late_ms': 0.0}
+    assert playing_of(100.0, published, {'/a/image_raw': stamps}, {}).kept is kept
 
 
 def test_the_plan_has_every_scenario_of_the_comparison() -> None:
