@@ -22,6 +22,7 @@ import threading
 from typing import Any
 from typing import TYPE_CHECKING
 
+from lifecycle_msgs.msg import State
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.lifecycle import LifecycleNodeMixin
 from rclpy.lifecycle import LifecycleState
@@ -52,6 +53,16 @@ if TYPE_CHECKING:
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
+
+
+class _Destroyed:
+    """Takes the place of a node's state machine, which would keep the node in the ROS graph."""
+
+    initialized = False
+    current_state = (State.PRIMARY_STATE_FINALIZED, 'finalized')
+
+    def trigger_transition_by_label(self, label: str, publish: bool) -> None:
+        """End a transition that was under way; nobody hears of it any more."""
 
 
 class ComponentNode(LifecycleNodeMixin, Node):
@@ -269,6 +280,11 @@ class ComponentNode(LifecycleNodeMixin, Node):
             self._release()
             self._closed = True
             self.destroy_node()
+
+    def destroy_node(self) -> None:
+        """Destroy the node, and its lifecycle, which rclpy leaves to the garbage collector."""
+        super().destroy_node()
+        self._state_machine = _Destroyed()
 
     @property
     def state(self) -> str:

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from gpu_runtime.image_format import ImageFormat
     from gpu_runtime.stream import Stream
 
+# Filters looked up; a process has a handful of detectors.
+_REMEMBERED = 16
+
 
 class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
     """Finds objects in pictures and publishes their boxes, in pixels of the source picture."""
@@ -190,13 +193,8 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
             confidence_threshold=self.params.confidence_threshold,
             iou_threshold=self.params.iou_threshold,
             max_detections=self.params.max_detections,
-            classes=self._classes(self.params.class_filter, self.prepared.labels),
+            classes=_class_ids(self.params.class_filter, self.prepared.labels),
         )
-
-    @lru_cache(maxsize=1)  # noqa: B019
-    def _classes(self, names: StringList, labels: LabelMap) -> frozenset[int] | None:
-        """Return the class ids of the filter, looked up once per change of it."""
-        return frozenset(labels.ids(names)) if names else None
 
     def _builder(self) -> Callable[..., Serialized]:
         """Return the builder of the message, with the labels and format of this frame."""
@@ -208,6 +206,12 @@ class ObjectDetector(Component[ObjectDetectorParameters, Detector]):
             return detections_message(header, boxes, ([best] for best in named))
 
         return build
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _class_ids(names: StringList, labels: LabelMap) -> frozenset[int] | None:
+    """Return the class ids of a filter, looked up once per change of it."""
+    return frozenset(labels.ids(names)) if names else None
 
 
 def _detected(frame: Frame, tensors: tuple[torch.Tensor, ...], stream: Stream) -> DetectedFrame:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sensor_msgs.msg import Image
@@ -80,6 +79,7 @@ class SemanticSegmenter(Component[SemanticSegmenterParameters, Segmenter]):
     )
     capturable = True
     _announced: tuple[LabelMap, float] | None = None
+    _palette: tuple[tuple[str | StringList, LabelMap], torch.Tensor] | None = None
 
     def check(self, params: SemanticSegmenterParameters) -> None:
         """
@@ -177,12 +177,11 @@ class SemanticSegmenter(Component[SemanticSegmenterParameters, Segmenter]):
         return results
 
     def _colors(self) -> torch.Tensor:
-        return self._palette(self.params.palette, self.prepared.labels)
-
-    @lru_cache(maxsize=1)  # noqa: B019
-    def _palette(self, palette: str | StringList, labels: LabelMap) -> torch.Tensor:
         """Return the colours on the device; uploaded once per change of them."""
-        return load_palette(palette, labels).to(self.context.device)
+        wanted = (self.params.palette, self.prepared.labels)
+        if self._palette is None or self._palette[0] != wanted:
+            self._palette = wanted, load_palette(*wanted).to(self.context.device)
+        return self._palette[1]
 
     def _news(self) -> dict[str, Result]:
         """Return the names of the classes if they changed since they were told last."""

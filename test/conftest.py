@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from importlib.util import find_spec
 import os
 from pathlib import Path
 import sys
 from typing import TYPE_CHECKING
 
+from participants import none_is_left
 import pytest
 
 if TYPE_CHECKING:
@@ -36,6 +38,13 @@ def shared_dir() -> Path:
     if not SHARED.is_dir():
         pytest.skip(NO_SHARED)
     return SHARED
+
+
+@pytest.fixture(scope='module', autouse=True)
+def ends_without_participants() -> Iterator[None]:
+    """Fail a module that leaves a part of ROS alive: with many of them Fast DDS can deadlock."""
+    with none_is_left():
+        yield
 
 
 @pytest.fixture(scope='session')

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+import os
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from gpu_runtime.layout import Layout
 from gpu_runtime.pixel_kind import PixelKind
 from gpu_runtime.tensor_spec import TensorSpec
 from gpu_runtime.transforms import make_image_transform
+from gpu_runtime.transforms.cupy_transform import compile_options
 from gpu_runtime.transforms.cupy_transform import CupyTransform
 from gpu_runtime.transforms.torch_transform import TorchTransform
 
@@ -41,6 +44,7 @@ GEOMETRIES = [
     (1, 1, 3, 7, 5, Fit.STRETCH, 1),
     (1, 300, 0, 40, 40, Fit.LETTERBOX_CENTER, 1),
 ]
+Geometry = tuple[int, int, int, int, int, Fit, int]
 
 
 def make_spec(
@@ -92,40 +96,71 @@ def make_format(width: int, height: int, encoding: str = 'bgr8', padding: int = 
     return ImageFormat(width, height, encoding, width * known.channels * known.itemsize + padding)
 
 
-@pytest.mark.parametrize('geometry', GEOMETRIES)
-@pytest.mark.parametrize('encoding', list(ENCODINGS))
-@pytest.mark.parametrize('antialias', [False, True])
-def test_agrees_with_the_oracle(
-    gpu: torch.device,
-    antialias: bool,
-    encoding: str,
-    geometry: tuple[int, int, int, int, int, Fit, int],
-) -> None:
+def every_tensor(
+    antialias: bool, encoding: str, geometry: Geometry
+) -> Iterator[tuple[ImageFormat, TensorSpec]]:
+    """Yield the format of a picture with a spec of each kind of tensor that it can become."""
     width, height, padding, columns, rows, fit, multiple = geometry
-    format = make_format(width, height, encoding, padding)
-    data = noise(format)
-    transform = CupyTransform(gpu)
-    on_device = data.to(gpu)
     depth = ENCODINGS[encoding].kind is PixelKind.DEPTH
     choices = ('depth',) if depth else ('rgb', 'bgr', 'mono')
     for channels, layout, dtype in product(choices, Layout, (torch.float32, torch.float16)):
-        spec = make_spec(
-            columns,
-            rows,
-            fit=fit,
-            channels=channels,
-            layout=layout,
-            dtype=dtype,
-            multiple=multiple,
-            antialias=antialias,
+        yield (
+            make_format(width, height, encoding, padding),
+            make_spec(
+                columns,
+                rows,
+                fit=fit,
+                channels=channels,
+                layout=layout,
+                dtype=dtype,
+                multiple=multiple,
+                antialias=antialias,
+            ),
         )
+
+
+def variants(items: list[pytest.Item]) -> set[tuple[str, ...]]:
+    """Return the options of all kernels that the selected comparisons with the oracle launch."""
+    return {
+        compile_options(format, spec)
+        for item in items
+        if isinstance(item, pytest.Function) and item.function is test_agrees_with_the_oracle
+        for format, spec in every_tensor(**item.callspec.params)
+    }
+
+
+@pytest.fixture(scope='module')
+def compiled(gpu: torch.device, request: pytest.FixtureRequest) -> None:
+    """Compile thousands of kernels on all cores; CuPy keeps them, in the process and on disk."""
+    transform = CupyTransform(gpu)
+
+    def build(options: tuple[str, ...]) -> None:
+        with torch.cuda.device(gpu):
+            transform._kernel(options)._kernel.compile()  # without the interpreter lock
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(build, variants(request.session.items)))
+
+
+@pytest.mark.parametrize('geometry', GEOMETRIES)
+@pytest.mark.parametrize('encoding', list(ENCODINGS))
+@pytest.mark.parametrize('antialias', [False, True])
+@pytest.mark.timeout(1200)  # the first waits for all kernels
+@pytest.mark.usefixtures('compiled')
+def test_agrees_with_the_oracle(
+    gpu: torch.device, antialias: bool, encoding: str, geometry: Geometry
+) -> None:
+    transform, format = CupyTransform(gpu), make_format(*geometry[:2], encoding, geometry[2])
+    data = noise(format)
+    on_device = data.to(gpu)
+    for _, spec in every_tensor(antialias, encoding, geometry):
         got, expected = transform(on_device, format, spec), ORACLE(data, format, spec)
         assert got.map == expected.map
-        assert got.tensor.dtype == dtype
+        assert got.tensor.dtype == spec.dtype
         assert got.tensor.shape == expected.tensor.shape
         assert got.tensor.is_contiguous()
         difference = (got.tensor.cpu().float() - expected.tensor.float()).abs().max().item()
-        assert difference <= TOLERANCE, (channels, layout, dtype)
+        assert difference <= TOLERANCE, spec
 
 
 def test_the_factory_gives_the_kernel_and_torch_works_there_too(gpu: torch.device) -> None:

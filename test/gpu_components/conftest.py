@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from participants import none_is_left
 from probe import Host
 import pytest
 import rclpy
@@ -17,6 +18,13 @@ from spinning import spinning
 
 from gpu_components.executor import PlaneExecutor
 from gpu_components.executor import SubscriptionReader
+
+
+@pytest.fixture(autouse=True)
+def ends_without_participants() -> Iterator[None]:
+    """Fail each test, not only its module: every one has a context of its own."""
+    with none_is_left():
+        yield
 
 
 @pytest.fixture

@@ -5,10 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-import sys
-import threading
-import time
 
+from interpreter_lock import other_thread
 import numpy as np
 from probe import Listener
 import pytest
@@ -84,31 +82,10 @@ def test_other_threads_run_meanwhile(make_node: NodeFactory, gpu: GpuContext) ->
     publisher = make_node('source').create_publisher(Image, 'picture', 1)
     sender, (message, download) = RawSender(), picture(gpu, 4000, 1)
     sender.send(publisher, message, download)
-    ticks: list[float] = []
-    stop = threading.Event()
-
-    def tick() -> None:
-        while not stop.is_set():
-            ticks.append(time.perf_counter())
-            time.sleep(0)
-
-    interval = sys.getswitchinterval()
-    thread = threading.Thread(target=tick)
-    # Nobody is made to give the interpreter up: whoever runs meanwhile was let in by send.
-    sys.setswitchinterval(30.0)
-    try:
-        thread.start()
-        spans = []
-        for _ in range(20):
-            begin = time.perf_counter()
-            sender.send(publisher, message, download)
-            spans.append((begin, time.perf_counter()))
-    finally:
-        stop.set()
-        sys.setswitchinterval(interval)
-        thread.join()
-        download.release()
-    assert any(begin < tick < end for begin, end in spans for tick in ticks)
+    with other_thread() as other:
+        sends = [other.runs_during(sender.send, publisher, message, download) for _ in range(20)]
+    download.release()
+    assert any(has_run for _, has_run in sends)
 
 
 def test_a_picture_stays_where_it_was_downloaded_to(gpu: GpuContext) -> None:

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 
+from interpreter_lock import other_thread
 from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -196,32 +196,17 @@ def test_other_threads_run_during_a_take(node: Node, make_node: NodeFactory) -> 
     for value in range(5):
         publisher.publish(image(value, 8_000_000))
     memory = MessageMemory(subscription, PinnedPool(torch.device('cpu')))
-    ticks: list[float] = []
-    stop = threading.Event()
-
-    def tick() -> None:
-        while not stop.is_set():
-            ticks.append(time.perf_counter())
-            time.sleep(0)
-
-    interval = sys.getswitchinterval()
-    thread = threading.Thread(target=tick)
-    # Nobody is made to give the interpreter up: whoever runs meanwhile was let in by take.
-    sys.setswitchinterval(30.0)
-    spans = []
+    takes: list[bool] = []
     try:
-        thread.start()
-        end = time.monotonic() + 10.0
-        while len(spans) < 5 and time.monotonic() < end:
-            begin = time.perf_counter()
-            if memory.take() is not None:
-                spans.append((begin, time.perf_counter()))
+        with other_thread() as other:
+            end = time.monotonic() + 10.0
+            while len(takes) < 5 and time.monotonic() < end:
+                message, has_run = other.runs_during(memory.take)
+                if message is not None:
+                    takes.append(has_run)
     finally:
-        stop.set()
-        sys.setswitchinterval(interval)
-        thread.join()
         memory.release()
-    assert any(begin < tick < end for begin, end in spans for tick in ticks)
+    assert any(takes)
 
 
 def test_settled_is_what_no_callback_of_a_destroyed_subscription_runs_in(

@@ -5,112 +5,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from dataclasses import field
 from pathlib import Path
 import shutil
-import sys
 import threading
-import time
 
+from engine_serving import auto
+from engine_serving import FAILS
+from engine_serving import HANGS
+from engine_serving import Serving
 import pytest
-from quick_builder import COMMAND
 from quick_builder import QuickCompiler
 from tiny_onnx import tiny_onnx
 import torch
 
 from gpu_runtime.engines import builder
 from gpu_runtime.engines import EngineStore
-from gpu_runtime.engines.build_order import BuildOrder
 from gpu_runtime.engines.candidate import Candidate
 from gpu_runtime.engines.compilers import COMPILERS
 from gpu_runtime.errors import ModelError
-from gpu_runtime.gpu_context import GpuContext
 from gpu_runtime.models import EagerModel
 from gpu_runtime.models import engine_model
 from gpu_runtime.models import EngineModel
-from gpu_runtime.models import Forward
 from gpu_runtime.models import load_model
 from gpu_runtime.models import ModelSource
 
-pytestmark = pytest.mark.timeout(400)  # the first waits for the builder
-
-FAILS = (sys.executable, '-S', '-c', 'import sys; sys.exit("nothing is built here")')
-HANGS = (sys.executable, '-S', '-c', 'import time; time.sleep(600)')
-STAGE = '/stage'
-
-
-@dataclass
-class Serving:
-    """A context with a store, one model of a stage, and what is told of it."""
-
-    folder: Path
-    model_file: str
-    command: tuple[str, ...] = COMMAND
-    backend: str = 'compile'
-    told: list[str] = field(default_factory=list)
-
-    def __enter__(self) -> Serving:
-        self.context = GpuContext('cpu', engine_store=EngineStore(self.folder, 64))
-        self.account = self.context.budget.open(STAGE)
-        builds = self.context.engines
-        assert builds is not None
-        builds.command = self.command
-        with self.account.use():
-            self.model = load_model(
-                ModelSource.parse(self.model_file),
-                device=self.context.device,
-                backend=self.backend,  # type: ignore[arg-type]
-                capture_lock=self.context.capture_lock,
-                engines=builds,
-            )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.model.close()
-        self.context.budget.close_account(self.account)
-        assert self.context.close() == []
-
-    def prepare(self, x: torch.Tensor) -> None:
-        """Prepare as a component does."""
-        with self.account.use():
-            self.model.prepare((x,))
-
-    @property
-    def note(self) -> str:
-        """What diagnostics tell."""
-        return self.context.metrics.stage(STAGE).snapshot().notes.get('engine', '')
-
-    def until(self, start: str, x: torch.Tensor, timeout_s: float = 300.0) -> int:
-        """Serve until a state comes; returns how many calls that took."""
-        end, calls = time.monotonic() + timeout_s, 0
-        while not self.note.startswith(start):
-            assert time.monotonic() < end, self.told
-            if [self.note] != self.told[-1:]:
-                self.told.append(self.note)
-            self.model(x)
-            calls += 1
-            time.sleep(0.02)  # the builder needs the processor too
-        return calls
-
-
-@pytest.fixture(scope='module')
-def x() -> torch.Tensor:
-    """Return an input."""
-    return torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Load what the quick builder builds, except where the real one is tested."""
-    if 'real_compiler' not in request.keywords:
-        monkeypatch.setitem(COMPILERS, 'compile', QuickCompiler())
-
-
-@pytest.fixture(scope='module')
-def model_file(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return a network."""
-    return tiny_onnx(tmp_path_factory.mktemp('model') / 'tiny.onnx')
+pytestmark = [
+    pytest.mark.timeout(400),  # the first waits for the builder
+    pytest.mark.usefixtures('quick'),
+]
 
 
 @pytest.fixture(scope='module')
@@ -307,59 +229,6 @@ def test_auto_remembers_what_it_measured(
         times['compile'] = 1.0
 
 
-@pytest.mark.slow
-def test_auto_does_without_compilers_that_crash_the_builder(
-    tmp_path: Path, model_file: str, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One in build and one in load, among one that works; the next start builds nothing."""
-    monkeypatch.setenv('QUICK_COMPILERS', 'fault:build tensorrt:works compile:load')
-    monkeypatch.setitem(COMPILERS, 'fault', QuickCompiler('build'))
-    monkeypatch.setitem(COMPILERS, 'tensorrt', QuickCompiler())
-    for command in (COMMAND, FAILS):
-        with Serving(tmp_path / 'engines', model_file, command, 'eager') as serving:
-            with serving.account.use():
-                serving.model = auto(serving, model_file)
-            serving.prepare(x)
-            serving.until('ready: ', x)
-    kept = {entry.key.backend: entry for entry in EngineStore(tmp_path / 'engines', 1).entries()}
-    facts = kept['auto'].facts
-    lines = {line.partition(': ')[0]: line.partition(': ')[2] for line in facts['candidates']}
-    assert lines['fault'] == 'the builder was ended by signal 11 while it tried fault'
-    assert lines['compile'] == 'the builder was ended by signal 6 while it tried compile'
-    assert ' ms, ' in lines['eager']
-    assert ' ms, ' in lines['tensorrt'], 'it was built again'
-    assert facts['chosen'] in ('eager', 'tensorrt')
-    assert set(kept) == {'auto', facts['chosen']} - {'eager'}
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(('where', 'number'), [('build', 11), ('load', 6)])
-def test_a_crash_of_the_compiler_asked_for_is_told_and_remembered(
-    tmp_path: Path,
-    model_file: str,
-    x: torch.Tensor,
-    monkeypatch: pytest.MonkeyPatch,
-    where: str,
-    number: int,
-) -> None:
-    monkeypatch.setenv('QUICK_COMPILERS', f'compile:{where}')
-    folder = tmp_path / 'engines'
-    reason = f'failed: compile: the builder was ended by signal {number} while it tried compile'
-    with Serving(folder, model_file) as serving:
-        serving.prepare(x)
-        serving.until(reason, x)
-        assert serving.model(x)[0].shape == (1, 10)
-    (entry,) = EngineStore(folder, 1).entries()
-    with Serving(folder, model_file, FAILS) as serving:
-        serving.prepare(x)
-        assert serving.note == f'{reason}; to have it tried again, remove {entry.folder}'
-        assert serving.model(x)[0].shape == (1, 10)
-    shutil.rmtree(entry.folder)
-    with Serving(folder, model_file, FAILS) as serving:
-        serving.prepare(x)
-        serving.until('failed: nothing is built here', x)
-
-
 def test_a_network_that_was_not_prepared_gets_its_own_engine(
     tmp_path: Path, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -374,15 +243,6 @@ def test_a_network_that_was_not_prepared_gets_its_own_engine(
             serving.until('ready: compile', x)
             torch.testing.assert_close(serving.model(x), expected)
     assert len(EngineStore(tmp_path / 'engines', 1).entries()) == 2
-
-
-def auto(serving: Serving, file: str) -> EngineModel:
-    """Return the model that ``auto`` makes on a GPU, here on the CPU."""
-    module = ModelSource.parse(file).load(device=serving.context.device)
-    order = BuildOrder('onnx', file, 'DEFAULT', False, 'auto', 'fp32', 'cpu')
-    assert serving.context.engines is not None
-    lock = serving.context.capture_lock
-    return EngineModel(Forward(module), order, serving.context.engines, lock)
 
 
 @pytest.mark.slow

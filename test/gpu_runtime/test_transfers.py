@@ -5,10 +5,8 @@
 from __future__ import annotations
 
 from array import array
-import sys
-import threading
-import time
 
+from interpreter_lock import other_thread
 import numpy as np
 import pytest
 import torch
@@ -76,28 +74,9 @@ def test_too_short_data_is_refused_and_not_counted(
 
 def test_upload_lets_other_threads_run(transfers: Transfers) -> None:
     data = bytes(1 << 27)
-    ticks: list[float] = []
-    stop = threading.Event()
-
-    def tick() -> None:
-        while not stop.is_set():
-            ticks.append(time.perf_counter())
-            time.sleep(0)
-
-    interval = sys.getswitchinterval()
-    thread = threading.Thread(target=tick)
-    # Nobody is made to give the interpreter up: whoever runs beside the copy was let in by it.
-    sys.setswitchinterval(30.0)
-    try:
-        thread.start()
-        begin = time.perf_counter()
-        transfers.upload(data, len(data))
-        end = time.perf_counter()
-    finally:
-        stop.set()
-        sys.setswitchinterval(interval)
-        thread.join()
-    assert any(begin < tick < end for tick in ticks)
+    with other_thread() as other:
+        _, has_run = other.runs_during(transfers.upload, data, len(data))
+    assert has_run
 
 
 def test_download_keeps_shape_and_type(transfers: Transfers, streams: StreamPool) -> None:
