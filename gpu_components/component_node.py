@@ -284,7 +284,7 @@ class ComponentNode(LifecycleNodeMixin, Node):
     def destroy_node(self) -> None:
         """Destroy the node, and its lifecycle, which rclpy leaves to the garbage collector."""
         super().destroy_node()
-        self._state_machine = _Destroyed()
+        self._state_machine = _Destroyed()  # type: ignore[assignment]
 
     @property
     def state(self) -> str:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from gpu_runtime.gpu_context import GpuContext
     from gpu_runtime.subscription import Subscription
 
-
 BAD_MESSAGE = (GpuPerceptionError, RuntimeError)
 """What the work for a message may raise: counted and logged by :meth:`TopicIngress._refuse`."""
 
