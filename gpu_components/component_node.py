@@ -87,6 +87,8 @@ class ComponentNode(LifecycleNodeMixin, Node):
 
     """
 
+    _state_machine: Any  # or what is left of it
+
     def __init__(
         self,
         cls: type[Component[Any, Any]],
@@ -284,7 +286,7 @@ class ComponentNode(LifecycleNodeMixin, Node):
     def destroy_node(self) -> None:
         """Destroy the node, and its lifecycle, which rclpy leaves to the garbage collector."""
         super().destroy_node()
-        self._state_machine = _Destroyed()  # type: ignore[assignment]
+        self._state_machine = _Destroyed()
 
     @property
     def state(self) -> str:
