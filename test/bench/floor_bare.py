@@ -202,12 +202,13 @@ def _replay_ms(replay: Callable[[], Any], device: torch.device, repeats: int) ->
     """Time on the device, between two events; by the host's clock on a CPU."""
     if device.type == 'cpu':
         return median_ms(replay, repeats)
+    warm_up(replay, repeats)
     taken = []
-    for _ in range(warm_up(repeats) + repeats):
+    for _ in range(repeats):
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         begin.record()
         replay()
         end.record()
         end.synchronize()
         taken.append(begin.elapsed_time(end))
-    return statistics.median(taken[warm_up(repeats) :])
+    return statistics.median(taken)

@@ -48,3 +48,16 @@ def refusal(told: str, backend: str, precision: str) -> float | None:
     found = _REFUSED.match(told)
     limit = f'{TOLERANCES[precision]:.1e}'
     return float(found[2]) if found and found.group(1, 3) == (backend, limit) else None
+
+
+def cannot_run(told: str, precision: str) -> bool:
+    """
+    Return whether TensorRT built an engine in bf16 and then would not run it.
+
+    TensorRT-RTX 1.4 does so on an H200 with YOLOX and EfficientNet; ResNet-18 it runs.
+    """
+    return (
+        precision == 'bf16'
+        and told.startswith('failed: tensorrt: ')
+        and 'exec_ctx.get() != nullptr' in told
+    )
