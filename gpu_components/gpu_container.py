@@ -24,6 +24,15 @@ from gpu_runtime.errors import GpuPerceptionError
 EXIT_REFUSED = 2
 EXIT_CONTEXT_LOST = 70
 
+SWITCH_INTERVAL_S = 0.0005
+"""
+How long a thread that computes in Python keeps the interpreter from those that ask for it.
+
+A frame asks some dozens of times.  Beside 30 ms of Python each second (diagnostics, parameters),
+two threads with twenty short steps each at 250 Hz ended them within 19 ms at p99 with Python's own
+5 ms, within 5 with this (two cores); p50 did not change.
+"""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """
@@ -48,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # What was imported lives as long as the process: without it a full garbage collection does
     # not stop every thread for the time it takes to visit torch, nor does the end of the process.
     gc.freeze()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
         return _run(options.load)

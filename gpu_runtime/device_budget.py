@@ -97,6 +97,8 @@ class DeviceBudget:
         self._limits: Mapping[str, int] = {}
         self._peaks: dict[str, int] = {}
         self._cap = 0
+        self._held: dict[str, int] = {}
+        self._held_of: object = None
 
     def open(self, name: str) -> MemoryAccount:
         """
@@ -195,30 +197,42 @@ class DeviceBudget:
         return before - int(torch.cuda.memory_reserved(self.device))
 
     def report(self) -> BudgetReport:
-        """Return what is held now; takes a snapshot of all pools, so not for hot paths."""
+        """Return what is held now; takes a snapshot of pools that have changed."""
+        free = total = 0
+        stats: Mapping[str, int] = {}
+        if self.device.type == 'cuda':
+            free, total = torch.cuda.mem_get_info(self.device)
+            stats = torch.cuda.memory_stats(self.device)
         with self._lock:
-            accounts = {name: account.nbytes for name, account in self._accounts.items()}
+            accounts = self._by_account(stats)
             for name, nbytes in accounts.items():
                 self._peaks[name] = max(nbytes, self._peaks.get(name, 0))
             peaks = {name: peak for name, peak in self._peaks.items() if peak}
-        limits = {name: self._limit_of(name) for name in accounts if self._limit_of(name)}
-        free = total = reserved = allocated = peak = 0
-        if self.device.type == 'cuda':
-            free, total = torch.cuda.mem_get_info(self.device)
-            reserved = torch.cuda.memory_reserved(self.device)
-            allocated = torch.cuda.memory_allocated(self.device)
-            peak = torch.cuda.max_memory_reserved(self.device)
         return BudgetReport(
             accounts=accounts,
-            reserved=reserved,
+            reserved=stats.get('reserved_bytes.all.current', 0),
             free=free,
             total=total,
-            allocated=allocated,
-            peak=peak,
+            allocated=stats.get('allocated_bytes.all.current', 0),
+            peak=stats.get('reserved_bytes.all.peak', 0),
             cap=self._cap,
-            limits=limits,
+            limits={name: self._limit_of(name) for name in accounts if self._limit_of(name)},
             peaks=peaks,
         )
+
+    def _by_account(self, stats: Mapping[str, int]) -> dict[str, int]:
+        """
+        Return the bytes of each account.
+
+        A snapshot holds the interpreter lock for milliseconds, and pools change only where torch
+        asks the driver for memory, or gives some back.
+        """
+        calls = [stats.get(f'num_device_{kind}', 0) for kind in ('alloc', 'free')]
+        state = calls, {name: account.pools for name, account in self._accounts.items()}
+        if state != self._held_of:
+            self._held = {name: account.nbytes for name, account in self._accounts.items()}
+            self._held_of = state
+        return dict(self._held)
 
     def close(self) -> list[str]:
         """Return cached memory and the names of accounts still open."""

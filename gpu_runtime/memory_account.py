@@ -159,14 +159,17 @@ class MemoryAccount:
         return self._graph_pool
 
     @property
+    def pools(self) -> frozenset[tuple[int, int]]:
+        """What torch calls the pools that are counted here; none on a CPU."""
+        pool = self._pool
+        return frozenset() if pool is None else frozenset((pool.id, *self._booked))
+
+    @property
     def nbytes(self) -> int:
         """Bytes reserved on the device; takes a snapshot of the pools, so not for hot paths."""
-        pool = self._pool
-        if pool is None:
-            return 0
         return sum(
             int(segment['total_size'])
-            for pool_id in (pool.id, *self._booked)
+            for pool_id in self.pools
             for segment in torch.cuda.memory_snapshot(pool_id, include_traces=False)
         )
 

@@ -6,13 +6,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections import defaultdict
-from collections import deque
 import threading
 from types import MappingProxyType
 
 from gpu_runtime.stage_snapshot import StageSnapshot
+from gpu_runtime.timing import Samples
 from gpu_runtime.timing import Timing
-from gpu_runtime.timing import WINDOW
 
 
 class StageMetrics:
@@ -21,8 +20,7 @@ class StageMetrics:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
-        self._samples: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=WINDOW))
-        self._seen: Counter[str] = Counter()
+        self._samples: defaultdict[str, Samples] = defaultdict(Samples)
         self._error = ''
         self._notes: dict[str, str] = {}
         self._stamp_ns = 0
@@ -55,8 +53,7 @@ class StageMetrics:
 
         """
         with self._lock:
-            self._samples[name].append(duration_s)
-            self._seen[name] += 1
+            self._samples[name].add(duration_s)
 
     def fail(self, cause: str, message: str) -> None:
         """
@@ -109,7 +106,7 @@ class StageMetrics:
     def snapshot(self) -> StageSnapshot:
         """Return a frozen copy."""
         with self._lock:
-            timings = {k: (list(v), self._seen[k]) for k, v in self._samples.items()}
+            timings = {k: (v.values(), v.count) for k, v in self._samples.items()}
             counts, notes = dict(self._counts), dict(self._notes)
             error, stamp_ns = self._error, self._stamp_ns
         return StageSnapshot(

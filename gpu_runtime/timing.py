@@ -4,12 +4,31 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 WINDOW = 4096
 """Samples kept per timing: about two minutes at 30 Hz."""
+
+
+class Samples:
+    """The last :data:`WINDOW` samples of a duration in seconds."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._ring = array('d', bytes(8 * WINDOW))
+
+    def add(self, duration_s: float) -> None:
+        """Keep a sample instead of the oldest."""
+        self._ring[self.count % WINDOW] = duration_s
+        self.count += 1
+
+    def values(self) -> npt.NDArray[np.float64]:
+        """Return a copy, in no order."""
+        return np.frombuffer(self._ring)[: self.count].copy()
 
 
 @dataclass(frozen=True)
@@ -39,13 +58,13 @@ class Timing:
     max_s: float
 
     @classmethod
-    def of(cls, samples: list[float], count: int) -> Timing:
+    def of(cls, samples: npt.ArrayLike, count: int) -> Timing:
         """
         Summarise samples.
 
         Parameters
         ----------
-        samples : list of float
+        samples : array_like of float
             Durations in seconds.
         count : int
             How many there ever were.
@@ -56,7 +75,17 @@ class Timing:
             Percentiles by linear interpolation (NumPy's default).
 
         """
-        if not samples:
+        ordered = np.sort(
+            np.asarray(samples, np.float64)
+        )  # np.percentile takes several times this
+        if not ordered.size:
             return cls(count, *[float('nan')] * 4)
-        p50, p95, p99 = np.percentile(samples, (50, 95, 99))
-        return cls(count, float(p50), float(p95), float(p99), max(samples))
+        return cls(count, *(_quantile(ordered, part) for part in (0.5, 0.95, 0.99, 1.0)))
+
+
+def _quantile(ordered: npt.NDArray[np.float64], part: float) -> float:
+    """Interpolate between the two samples around a place in their order."""
+    place = part * (ordered.size - 1)
+    below = int(place)
+    lower, upper = float(ordered[below]), float(ordered[min(below + 1, ordered.size - 1)])
+    return lower + (upper - lower) * (place - below)

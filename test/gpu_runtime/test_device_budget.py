@@ -12,6 +12,7 @@ import torch
 from gpu_runtime.device_budget import BudgetReport
 from gpu_runtime.device_budget import DeviceBudget
 from gpu_runtime.errors import LifecycleError
+from gpu_runtime.memory_account import MemoryAccount
 from gpu_runtime.memory_account import outside_accounts
 
 
@@ -44,6 +45,40 @@ def test_the_cpu_books_nothing(budget: DeviceBudget) -> None:
     assert account.nbytes == 0
     assert budget.report() == BudgetReport({'/a': 0}, 0, 0, 0)
     budget.trim()
+
+
+def test_pools_are_looked_at_only_after_the_driver_was_asked(
+    budget: DeviceBudget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or after an account came, went, or got another pool."""
+    stats = {'num_device_alloc': 3, 'num_device_free': 1, 'reserved_bytes.all.current': 50}
+    looked: list[str] = []
+
+    def look(account: MemoryAccount) -> int:
+        looked.append(account.name)
+        return 7
+
+    monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda device: (20, 80))
+    monkeypatch.setattr(torch.cuda, 'memory_stats', lambda device: stats)
+    monkeypatch.setattr(MemoryAccount, 'nbytes', property(look))
+    monkeypatch.setattr(MemoryAccount, 'pools', property(lambda account: account._booked.copy()))
+    account = budget.open('/a')
+    budget.device = torch.device('cuda')
+    for _ in range(3):
+        assert budget.report() == BudgetReport({'/a': 7}, 50, 20, 80, peaks={'/a': 7})
+    assert looked == ['/a']
+    for change in (
+        lambda: stats.update(num_device_alloc=4),
+        lambda: stats.update(num_device_free=2),
+        lambda: account.book((0, 9)),
+    ):
+        change()
+        looked.clear()
+        for _ in range(2):
+            budget.report()
+        assert looked == ['/a']
+    budget.open('/b')
+    assert budget.report().accounts == {'/a': 7, '/b': 7}
 
 
 def test_close_names_open_accounts(budget: DeviceBudget) -> None:
