@@ -132,15 +132,19 @@ class Direct:
             self.component.prepared = self.component.prepare(self.component.params)
         self.captured = CapturedCompute(self.component, self.stream, self.account)
 
-    def enqueue(self, frame: Any) -> list[tuple[str, Any, Any]]:
-        """Do what the stage's thread does: compute, and enqueue the way back."""
+    def enqueue(self, frame: Any, *, keep: bool = False) -> list[tuple[str, Any, Any]]:
+        """Do what the stage's thread does: compute, and enqueue the way back of what is wanted."""
         with self.stream, torch.inference_mode():
             if self.captured.replays([frame]):
                 (results,) = self.captured.replay([frame])
             else:
                 learnt = self.captured.learn([frame])
                 (results,) = learnt or [self.component.compute(frame, self.stream)]
-            return [(topic, *self._download(result)) for topic, result in results.items()]
+            return [
+                (topic, *self._download(result))
+                for topic, result in results.items()
+                if keep or topic in WANTED
+            ]
 
     def _download(self, result: Any) -> tuple[Any, Any]:
         transfers = self.context.transfers
@@ -197,7 +201,7 @@ def our_stages(
 
     def run(members: list[Direct], keep: bool) -> dict[str, Any]:
         frame = context.frame(header, layout, data)
-        enqueued = [item for one in members for item in one.enqueue(frame)]
+        enqueued = [item for one in members for item in one.enqueue(frame, keep=keep)]
         return collect(header, enqueued, keep=keep)
 
     calls: Stages = {
