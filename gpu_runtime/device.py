@@ -69,8 +69,9 @@ def share_allocator() -> None:
 
 CUBLAS_WORKSPACE = ':4096:2:16:8'
 """
-Two chunks of 4 MiB, eight of 16 KiB (`CUBLAS_WORKSPACE_CONFIG`_): what torch gives cuBLAS on cards
-before compute capability 9.  From there on it gives 32 MiB, per stream and per captured graph.
+Two chunks of 4 MiB, eight of 16 KiB (`CUBLAS_WORKSPACE_CONFIG`_, decision 019): what torch gives
+cuBLAS on cards before compute capability 9.  From there on it gives 32 MiB, per stream and per
+captured graph.
 
 .. _CUBLAS_WORKSPACE_CONFIG: https://docs.nvidia.com/cuda/cublas/#results-reproducibility
 """
