@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 import logging
+import os
 
 import pytest
 import torch
 
+from gpu_runtime.device import CUBLAS_WORKSPACE
+from gpu_runtime.device import limit_workspaces
 from gpu_runtime.device import resolve_device
 from gpu_runtime.errors import CudaError
 from gpu_runtime.errors import ParameterError
@@ -38,6 +41,17 @@ def context() -> GpuContext:
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let torch see no device, whatever this machine has."""
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+
+
+def test_workspaces_are_small_unless_the_user_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG', raising=False)
+    limit_workspaces()
+    assert os.environ['CUBLAS_WORKSPACE_CONFIG'] == CUBLAS_WORKSPACE
+    monkeypatch.setenv('CUBLAS_WORKSPACE_CONFIG', ':16:8')
+    limit_workspaces()
+    assert os.environ['CUBLAS_WORKSPACE_CONFIG'] == ':16:8'
 
 
 def test_device_names_on_a_machine_without_a_gpu(no_gpu: None) -> None:
