@@ -46,12 +46,12 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_workspaces_are_small_unless_the_user_says_otherwise(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG', raising=False)
-    limit_workspaces()
-    assert os.environ['CUBLAS_WORKSPACE_CONFIG'] == CUBLAS_WORKSPACE
     monkeypatch.setenv('CUBLAS_WORKSPACE_CONFIG', ':16:8')
     limit_workspaces()
     assert os.environ['CUBLAS_WORKSPACE_CONFIG'] == ':16:8'
+    monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG')
+    limit_workspaces()
+    assert os.environ['CUBLAS_WORKSPACE_CONFIG'] == CUBLAS_WORKSPACE
 
 
 def test_device_names_on_a_machine_without_a_gpu(no_gpu: None) -> None:
