@@ -238,7 +238,8 @@ def _observe(demo: Demo, out: Path, seconds: float) -> tuple[dict[str, Any], lis
 def _watch(demo: Demo, began_s: float, seconds: float) -> list[tuple[Sighting, Any]]:
     """Show the progress until the time is over; return annotated pictures spread over it."""
     pictures: list[tuple[Sighting, Any]] = []
-    while (done_s := time.monotonic() - began_s) < seconds:
+    while True:  # once at least: a slow machine needs all of the time for the change before
+        done_s = time.monotonic() - began_s
         sightings = demo.monitor.sightings()
         faces = sum(len(sighting.names) for sighting in sightings)
         demo.screen.tick(f'{len(sightings)} pictures, {faces} faces', done_s, seconds)
@@ -246,8 +247,9 @@ def _watch(demo: Demo, began_s: float, seconds: float) -> list[tuple[Sighting, A
             picture = demo.monitor.picture()
             if picture is not None and picture[0] not in [kept for kept, _ in pictures]:
                 pictures.append(picture)
+        if done_s >= seconds:
+            return pictures
         time.sleep(0.1)
-    return pictures
 
 
 def _settled(demo: Demo) -> bool:
