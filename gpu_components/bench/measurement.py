@@ -40,7 +40,11 @@ QUANTILES = 101
 
 
 def measure(
-    scenario: Scenario, setup: Setup, plan: Plan, told: Callable[[str], None]
+    scenario: Scenario,
+    setup: Setup,
+    plan: Plan,
+    told: Callable[[str], None],
+    probed: Callable[[Probe], None],
 ) -> dict[str, Any]:
     """
     Measure a scenario; blocks for minutes.
@@ -55,6 +59,8 @@ def measure(
         How long and how often.
     told : callable
         Gets a line of progress before each probe.
+    probed : callable
+        Gets each probe when it has ended.
 
     Returns
     -------
@@ -71,6 +77,7 @@ def measure(
         def probe(rate_hz: float) -> Probe:
             told(f'{rate_hz:.1f} Hz')
             probes.append(session.probe(rate_hz, plan.seconds, plan.loss)[0])
+            probed(probes[-1])
             return probes[-1]
 
         common = probe(min(plan.common_rate_hz, plan.max_rate_hz))

@@ -17,6 +17,7 @@ from gpu_components.bench.machine_facts import machine_facts
 from gpu_components.bench.measurement import measure
 from gpu_components.bench.networks import write_networks
 from gpu_components.bench.plan import Plan
+from gpu_components.bench.probe import Probe
 from gpu_components.bench.scenario import Scenario
 from gpu_components.bench.surroundings import rivals_script
 from gpu_components.bench.tables import print_tables
@@ -77,13 +78,7 @@ def run_bench(
         label = f'{number} of {len(scenarios)}, {scenario.name}'
         try:
             setup = _setup(plan, scenario, chosen, out, script)
-            with console.status(label) as status:
-                record = measure(
-                    scenario,
-                    setup,
-                    plan,
-                    lambda text: status.update(f'{label}: {text}'),  # noqa: B023
-                )
+            record = _measured(scenario, setup, plan, out, console, label)
         except (GpuPerceptionError, OSError) as error:
             console.print(f'{label}: failed: {error}', markup=False)
             failed += 1
@@ -95,6 +90,25 @@ def run_bench(
         console.print(f'{label}: {record["BenchmarkMetadata.PEAK_THROUGHPUT_PREDICTION"]:.1f} Hz')
     report(out, console)
     return 1 if failed else 0
+
+
+def _measured(
+    scenario: Scenario, setup: Setup, plan: Plan, out: Path, console: Console, label: str
+) -> dict[str, Any]:
+    """Measure a scenario; each probe is told and kept at once, for runs that are cut off."""
+    kept = out / WORK / f'{scenario.name}.probes.jsonl'
+    kept.unlink(missing_ok=True)
+
+    def probed(probe: Probe) -> None:
+        with kept.open('a', encoding='utf-8') as file:
+            file.write(json.dumps(probe.as_json()) + '\n')
+        rate_hz = probe.playing.requested_hz
+        console.print(f'{label}: {rate_hz:.1f} Hz {probe.verdict}, {probe.loss:.2%} lost')
+
+    with console.status(label) as status:
+        return measure(
+            scenario, setup, plan, lambda text: status.update(f'{label}: {text}'), probed
+        )
 
 
 def report(out: Path, console: Console) -> dict[str, Any]:

@@ -29,6 +29,9 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     assert main(['bench', *options.split(), '--out', str(out)]) == 0
     assert '<svg' in (out / 'bench.html').read_text()
     found = json.loads((out / 'bench.json').read_text())['scenarios']
+    for record in found:  # each probe was kept as soon as it had ended
+        kept = (out / 'work' / f'{record["name"]}.probes.jsonl').read_text().splitlines()
+        assert [json.loads(line) for line in kept] == record['probes']
     return {record['scenario']['contender']: record for record in found}
 
 
