@@ -145,7 +145,7 @@ class Egress:
             for topic, result in results.items():
                 self._put_on_bus(frame, topic, result, stream)
                 if self._ports.wants_ros(topic):
-                    own, build = _to_ros(result, stream)
+                    own, build = to_ros(result, stream)
                     arrays = slice(len(tensors), len(tensors) + len(own))
                     outgoing.append(_Outgoing(frame.header, self._ports[topic], build, arrays))
                     tensors += own
@@ -191,8 +191,25 @@ class Egress:
             self._metrics.observe('latency', time.monotonic() - frame.received_s)
 
 
-def _to_ros(result: Result | Frame, stream: Stream) -> tuple[Any, Callable[..., Any]]:
-    """Return the tensors to download and the builder of their message."""
+def to_ros(result: Result | Frame, stream: Stream) -> tuple[Any, Callable[..., Any]]:
+    """
+    Return what becomes of a result on its way to ROS.
+
+    Parameters
+    ----------
+    result : Result or Frame
+        As ``compute`` returns it.
+    stream : Stream
+        On which it is being computed.  Does not block.
+
+    Returns
+    -------
+    tensors : sequence of torch.Tensor
+        To be downloaded on that stream.
+    build : callable
+        Makes the message of a header and the downloaded arrays.
+
+    """
     if isinstance(result, Result):
         return result.tensors, result.build
 

@@ -42,7 +42,7 @@ class Scored:
         """Prepare the component; blocks."""
         model = {'model': str(shared_dir / 'models' / self.model)}
         given = {**model, **self.values(shared_dir), **values}
-        return DirectStage(context, self.kind, self.topic, given)
+        return DirectStage(context, self.kind, (self.topic,), given)
 
     def measure(self, stage: DirectStage, shared_dir: Path) -> list[Score]:
         """Return the scores of a stage on the pictures beside the project."""

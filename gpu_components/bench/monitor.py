@@ -36,8 +36,8 @@ from rclpy.signals import SignalHandlerOptions
 
 from gpu_components.bench.serve import serve
 from gpu_components.cdr import parse_stamp_ns
+from gpu_components.executor import log_and_continue
 from gpu_components.executor import SubscriptionReader
-from gpu_components.executor.error_policy import log_and_continue
 
 DEPTH = 100
 ANSWER_S = 30.0

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 import queue
 import threading
-from types import SimpleNamespace
 from typing import Any
 
+from direct_stage import DirectStage
 from floor_timing import OVERLAPPED
 from naive_nodes import WORK
 import numpy as np
@@ -23,14 +23,11 @@ from vision_msgs.msg import Detection2DArray
 
 from gpu_components.bench.networks import NetworkFiles
 from gpu_components.bench.picture import picture
-from gpu_components.captured_compute import CapturedCompute
 from gpu_components.depth_estimator import DepthEstimator
 from gpu_components.image_classifier import ImageClassifier
 from gpu_components.image_processor import ImageProcessor
 from gpu_components.memory_manager import MemoryManager
-from gpu_components.messages import image_message
 from gpu_components.object_detector import ObjectDetector
-from gpu_components.output import Result
 from gpu_components.raw_sender import RawSender
 from gpu_components.semantic_segmenter import SemanticSegmenter
 from gpu_components.serialized import Serialized
@@ -115,53 +112,6 @@ WANTED = {
 """What somebody subscribes to in the benchmark."""
 
 
-class Direct:
-    """One component with its stream and memory account, called without its threads."""
-
-    def __init__(self, context: GpuContext, kind: Any, values: dict[str, Any]) -> None:
-        self.context = context
-        self.component = kind(
-            context, SimpleNamespace(info=print, error=print), WANTED.__contains__
-        )
-        self.component.params = kind.parameters(**values)
-        self.component.check(self.component.params)
-        name = kind.default_name()
-        self.account = context.budget.open(name)
-        self.stream = context.streams.lease(name)
-        with self.account.use():
-            self.component.prepared = self.component.prepare(self.component.params)
-        self.captured = CapturedCompute(self.component, self.stream, self.account)
-
-    def enqueue(self, frame: Any, *, keep: bool = False) -> list[tuple[str, Any, Any]]:
-        """Do what the stage's thread does: compute, and enqueue the way back of what is wanted."""
-        with self.stream, torch.inference_mode():
-            if self.captured.replays([frame]):
-                (results,) = self.captured.replay([frame])
-            else:
-                learnt = self.captured.learn([frame])
-                (results,) = learnt or [self.component.compute(frame, self.stream)]
-            return [
-                (topic, *self._download(result))
-                for topic, result in results.items()
-                if keep or topic in WANTED
-            ]
-
-    def _download(self, result: Any) -> tuple[Any, Any]:
-        transfers = self.context.transfers
-        if isinstance(result, Result):
-            return result.build, transfers.download(result.tensors, self.stream)
-        download = transfers.download((result.use(self.stream),), self.stream)
-        return lambda _, data: image_message(result.header, result.format, data), download
-
-    def close(self) -> None:
-        """Give everything back."""
-        self.captured.close()
-        if hasattr(self.component.prepared, 'close'):
-            self.component.prepared.close()
-        self.context.streams.release(self.stream)
-        self.context.budget.close_account(self.account)
-
-
 _SENDER = RawSender()
 
 
@@ -192,14 +142,14 @@ def our_stages(
     data = picture(width, height).tobytes()
     layout = ImageFormat(width, height, 'rgb8', width * 3)
     header = Header(1, 'camera_optical')
-    direct: dict[str, list[Direct]] = {}
+    direct: dict[str, list[DirectStage]] = {}
     for stage, kinds in components(files, width, height, precision).items():
         for kind, values in kinds:
-            one = Direct(context, kind, values)
+            one = DirectStage(context, kind, WANTED, values)
             stack.callback(one.close)
             direct.setdefault(stage, []).append(one)
 
-    def run(members: list[Direct], keep: bool) -> dict[str, Any]:
+    def run(members: list[DirectStage], keep: bool) -> dict[str, Any]:
         frame = context.frame(header, layout, data)
         enqueued = [item for one in members for item in one.enqueue(frame, keep=keep)]
         return collect(header, enqueued, keep=keep)

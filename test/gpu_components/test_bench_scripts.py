@@ -77,7 +77,6 @@ def test_the_clock_tells_work_under_the_gil_from_work_outside() -> None:
 @pytest.fixture
 def floor_table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Import the script so that its parts run in this process, on one thread."""
-    monkeypatch.syspath_prepend(str(BENCH))
     import floor_table
 
     def here(part: str, request: dict[str, Any], folder: Path) -> dict[str, Any]:

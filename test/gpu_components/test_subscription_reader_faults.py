@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import threading
 import time
 
@@ -106,6 +107,20 @@ def test_a_publisher_of_another_profile_is_warned_of(
     assert wait_until(warned), told
 
 
+def refuse_memory(
+    monkeypatch: pytest.MonkeyPatch, refused: Callable[[int], bool], error: Exception
+) -> None:
+    """Let there be an error instead of memory of the sizes that are refused."""
+    lease = PinnedPool.lease
+
+    def failing(pool: PinnedPool, nbytes: int, owner: str = '') -> PinnedSlab:
+        if refused(nbytes):
+            raise error
+        return lease(pool, nbytes, owner)
+
+    monkeypatch.setattr(PinnedPool, 'lease', failing)
+
+
 def test_memory_that_is_refused_is_told_and_asked_for_again(
     reader: SubscriptionReader,
     node: Node,
@@ -114,16 +129,9 @@ def test_memory_that_is_refused_is_told_and_asked_for_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The thread does not end with it."""
-    lease = PinnedPool.lease
     refused = threading.Event()
     refused.set()
-
-    def failing(pool: PinnedPool, nbytes: int, owner: str = '') -> PinnedSlab:
-        if refused.is_set():
-            raise RuntimeError('no memory for messages')
-        return lease(pool, nbytes, owner)
-
-    monkeypatch.setattr(PinnedPool, 'lease', failing)
+    refuse_memory(monkeypatch, lambda _: refused.is_set(), RuntimeError('no memory for messages'))
     received: list[int] = []
     reader.create_subscription(node, Image, 'image', lambda m: received.append(width(m)), QOS)
     publisher_of(make_node('camera')).publish(image(7))
@@ -142,14 +150,7 @@ def test_a_message_that_there_is_no_memory_for_costs_only_itself(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It was taken from the middleware when it turned out to be too large."""
-    lease = PinnedPool.lease
-
-    def failing(pool: PinnedPool, nbytes: int, owner: str = '') -> PinnedSlab:
-        if nbytes > 1_000_000:
-            raise MemoryError
-        return lease(pool, nbytes, owner)
-
-    monkeypatch.setattr(PinnedPool, 'lease', failing)
+    refuse_memory(monkeypatch, lambda nbytes: nbytes > 1_000_000, MemoryError())
     received: list[int] = []
     reader.create_subscription(node, Image, 'image', lambda m: received.append(width(m)), QOS)
     publisher = publisher_of(make_node('camera'))

@@ -7,6 +7,8 @@ from __future__ import annotations
 from pathlib import Path
 import threading
 
+from accuracy import detection_scores
+from accuracy import Pixels
 import cv2
 import numpy as np
 from onnx import helper
@@ -315,42 +317,14 @@ def test_class_filter_and_limits_hold(shared_dir: Path) -> None:
 @pytest.mark.parametrize(('file', 'floor'), [(YOLOX, 0.34), (DEIM, 0.38)])
 def test_average_precision_on_real_pictures(shared_dir: Path, file: str, floor: float) -> None:
     detector = Detector(ModelSource.parse(str(shared_dir / file)))
-    pictures = sorted((shared_dir / 'data/coco128/images/val2017').glob('*.jpg'))
-    assert len(pictures) == 100
-    truth, results = [], []
-    sizes = []
     ids = {name: number for number, name in enumerate(detector.labels.names)}
-    for number, path in enumerate(pictures, 1):
-        picture = cv2.imread(str(path))
-        height, width = picture.shape[:2]
-        sizes.append({'id': number, 'width': width, 'height': height})
-        label = shared_dir / f'data/coco128/object_detection/labels/val2017/{path.stem}.txt'
-        for row in label.read_text().splitlines() if label.exists() else ():
-            kind, x, y, w, h = (float(value) for value in row.split())
-            box = [(x - w / 2) * width, (y - h / 2) * height, w * width, h * height]
-            truth.append({'id': len(truth) + 1, 'image_id': number, 'category_id': int(kind),
-                          'bbox': box, 'area': box[2] * box[3], 'iscrowd': 0})  # fmt: skip
-        for name, score, (x1, y1, x2, y2) in detector(picture, DetectionLimits(0.01, 0.65, 100)):
-            results.append({'image_id': number, 'category_id': ids[name], 'score': score,
-                            'bbox': [float(x1), float(y1), float(x2 - x1),
-                                     float(y2 - y1)]})  # fmt: skip
-    assert average_precision(sizes, truth, results, len(ids)) >= floor
 
+    def find(picture: Pixels) -> list[tuple[int, float, np.ndarray]]:
+        found = detector(picture, DetectionLimits(0.01, 0.65, 100))
+        return [(ids[name], score, np.asarray(box)) for name, score, box in found]
 
-def average_precision(sizes: list, truth: list, results: list, classes: int) -> float:
-    """Return COCO's AP@[.5:.95]."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    coco = COCO()
-    categories = [{'id': number} for number in range(classes)]
-    coco.dataset = {'info': {}, 'images': sizes, 'annotations': truth, 'categories': categories}
-    coco.createIndex()
-    evaluation = COCOeval(coco, coco.loadRes(results), 'bbox')
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    return float(evaluation.stats[0])
+    (score,) = detection_scores(shared_dir, find)
+    assert score.value >= floor
 
 
 def test_centerface_finds_the_astronaut() -> None:

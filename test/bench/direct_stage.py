@@ -4,15 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 import logging
 from typing import Any
 
-from accuracy import Pixels
 import torch
 
 from gpu_components.captured_compute import CapturedCompute
 from gpu_components.component import close_prepared
-from gpu_components.output import Result
+from gpu_components.egress import to_ros
 from gpu_runtime.gpu_context import GpuContext
 from gpu_runtime.header import Header
 from gpu_runtime.image_format import ImageFormat
@@ -28,20 +28,20 @@ class DirectStage:
         Where it runs.
     kind : type
         The component.
-    topic : str
-        The one output that is wanted.
+    wanted : collection of str
+        The outputs that somebody takes.
     values : dict
         Its parameters.
 
     """
 
     def __init__(
-        self, context: GpuContext, kind: type[Any], topic: str, values: dict[str, Any]
+        self, context: GpuContext, kind: type[Any], wanted: Collection[str], values: dict[str, Any]
     ) -> None:
         self.context = context
-        self.topic = topic
         self.name = kind.default_name()
-        self.component = kind(context, logging.getLogger(self.name), topic.__eq__)
+        self._wanted = wanted
+        self.component = kind(context, logging.getLogger(self.name), wanted.__contains__)
         self.component.params = kind.parameters(**values)
         self.component.check(self.component.params)
         self._account = context.budget.open(self.name)
@@ -50,16 +50,22 @@ class DirectStage:
             self.component.prepared = self.component.prepare(self.component.params)
         self._captured = CapturedCompute(self.component, self._stream, self._account)
 
-    def answer(self, picture: Pixels) -> Any:
-        """Compute a picture and return its output as an array; blocks."""
+    def enqueue(self, frame: Any, *, keep: bool = False) -> list[tuple[str, Any, Any]]:
+        """Compute a frame; return topic, builder and download of what is wanted, or of all."""
+        with self._stream, torch.inference_mode():
+            enqueued = []
+            for topic, result in self._compute(frame).items():
+                if keep or topic in self._wanted:
+                    tensors, build = to_ros(result, self._stream)
+                    download = self.context.transfers.download(tensors, self._stream)
+                    enqueued.append((topic, build, download))
+            return enqueued
+
+    def answer(self, picture: Any) -> Any:
+        """Compute a picture, (H, W, 3) uint8 BGR, and return its one output's array; blocks."""
         height, width = picture.shape[:2]
         layout = ImageFormat(width, height, 'bgr8', width * 3)
-        frame = self.context.frame(Header(0, ''), layout, picture)
-        with self._stream, torch.inference_mode():
-            result = self._compute(frame)[self.topic]
-            whole = isinstance(result, Result)
-            tensors = result.tensors if whole else (result.use(self._stream),)
-            download = self.context.transfers.download(tensors, self._stream)
+        ((_, _, download),) = self.enqueue(self.context.frame(Header(0, ''), layout, picture))
         download.wait()
         array = download.arrays[0].copy()
         download.release()
