@@ -62,7 +62,7 @@ class MessageMemory:
         self._lease()
         taken = None
         try:
-            taken = rcl.take(self._subscription, self._message)
+            taken = rcl.take(self._subscription, self._message, self._topic)
         finally:
             if taken is None:
                 self.release()

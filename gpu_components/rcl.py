@@ -122,7 +122,7 @@ def message(reallocate: Callable[[int, int, int], int | None]) -> SerializedMess
     return made
 
 
-def take(subscription: Any, into: SerializedMessage) -> memoryview | None:
+def take(subscription: Any, into: SerializedMessage, topic: str) -> memoryview | None:
     """
     Take the next message of a subscription; does not wait for one.
 
@@ -132,6 +132,8 @@ def take(subscription: Any, into: SerializedMessage) -> memoryview | None:
         Whose handle the caller has entered.
     into : SerializedMessage
         As :func:`message` returned it, with memory.
+    topic : str
+        Named if it fails.
 
     Returns
     -------
@@ -149,7 +151,7 @@ def take(subscription: Any, into: SerializedMessage) -> memoryview | None:
         view: memoryview = _view(into.buffer, into.length, _READ_ONLY)
         return view
     if status != _TAKE_FAILED:
-        raise RuntimeError(f'a message was not taken: {_error_text()}')
+        raise RuntimeError(f'{topic} was not taken: {_error_text()}')
     _RCL.rcutils_reset_error()
     return None
 

@@ -158,7 +158,7 @@ def test_a_message_that_there_is_no_memory_for_costs_only_itself(
     assert wait_until(lambda: len(errors) == 1)
     publisher.publish(image(7, 200_000))
     assert wait_until(lambda: received == [7])
-    assert 'was not taken' in str(errors[0][0])
+    assert 'image was not taken' in str(errors[0][0])
 
 
 # Nodes that go -----------------------------------------------------------------------------
