@@ -121,7 +121,7 @@ class CapturedCompute:
         captured = self._captured
         assert captured is not None
         for stand_in, frame in zip(captured.stand_ins, frames, strict=True):
-            stand_in.data.copy_(frame.use(self._stream))
+            self._context.transfers.copy(frame.use(self._stream), stand_in.data, self._stream)
         captured.graph.replay()
         return captured.graph.result
 

@@ -31,6 +31,9 @@ _POSE = Struct('<43d').pack(*[0.0] * 6, 1.0, *[0.0] * 36)
 """geometry_msgs/PoseWithCovariance at its default: 3 + 4 of the pose, 36 of the covariance."""
 _BOX_AND_ID = Struct('<5dIx')
 """Centre x and y, theta, size x and y; the id, an empty string."""
+_GAP = bytes(-_BOX_AND_ID.size % 4)
+"""From one detection to the next."""
+_SCORE_AND_POSE = Struct(f'<d{len(_POSE)}s')
 _REMEMBERED = 4096
 
 
@@ -63,18 +66,15 @@ def detections_message(
     """
     stamp = header_cdr(header)
     parts = [ENCAPSULATION, stamp, _COUNT.pack(len(boxes))]
-    at = len(stamp) + 4
+    at, gap = 2 * (len(stamp) + 4), b''
     for (left, top, right, bottom), named in zip(boxes.tolist(), classes, strict=True):
-        parts.append(bytes(-at % 4) + stamp)
-        parts.append(_COUNT.pack(len(named)))
-        at += -at % 4 + len(stamp) + 4
+        parts += gap, stamp, _COUNT.pack(len(named))
         for name, score in named:
-            parts += _class_id(name, at % 8), _SCORE.pack(score), _POSE
+            parts += _class_id(name, at % 8), _SCORE_AND_POSE.pack(score, _POSE)
             at = 0
-        centre = (left + right) / 2, (top + bottom) / 2
-        box = _BOX_AND_ID.pack(*centre, 0.0, right - left, bottom - top, 1)
-        parts.append(bytes(-at % 8) + box)
-        at = len(box)
+        x, y = (left + right) / 2, (top + bottom) / 2
+        parts += bytes(-at % 8), _BOX_AND_ID.pack(x, y, 0.0, right - left, bottom - top, 1)
+        at, gap = _BOX_AND_ID.size + len(_GAP) + len(stamp) + 4, _GAP
     return Serialized(b''.join(parts))
 
 

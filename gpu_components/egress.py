@@ -38,8 +38,11 @@ if TYPE_CHECKING:
     from gpu_runtime.stage_metrics import StageMetrics
     from gpu_runtime.stream import Stream
 
-IN_FLIGHT = 2
-"""Batches of one component between compute and publishing; the stage waits for a place."""
+IN_FLIGHT = 3
+"""
+Batches of one component between compute and publishing: one on the device, one on its way out,
+one between two threads.  With two, a delay of one period made frames wait in queues.
+"""
 
 
 class _Outgoing(NamedTuple):
@@ -55,6 +58,7 @@ class _Pending(NamedTuple):
     """The results of what was computed together, on their way."""
 
     frames: list[Frame]
+    stream: Stream
     started: Event
     download: Download
     outgoing: list[_Outgoing]
@@ -151,7 +155,7 @@ class Egress:
                     tensors += own
         download = self._context.transfers.download(tensors, stream, timing=True)
         frames = [frame for frame, _ in batch]
-        pending = _Pending(frames, started, download, outgoing)
+        pending = _Pending(frames, stream, started, download, outgoing)
         self._lane.submit(download.event, stream, partial(self._finish, pending))
 
     def _put_on_bus(
@@ -187,6 +191,7 @@ class Egress:
             else:
                 publisher.publish(message)
         for frame in pending.frames:
+            frame.done(pending.stream)
             self._metrics.processed(frame.header.stamp_ns)
             self._metrics.observe('latency', time.monotonic() - frame.received_s)
 

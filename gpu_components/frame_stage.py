@@ -74,7 +74,7 @@ class FrameStage(Stage):
             self._apply_swap()
             fresh = [(index, frame) for index, frame in items if not self._stale(frame)]
             if fresh:
-                self._guarded(partial(self._in_turn, fresh), _described(fresh))
+                self._guarded(partial(self._in_turn, fresh), partial(_described, fresh))
             # Not to be held while the stage waits for the next ones.
             del items, fresh
 
@@ -94,7 +94,7 @@ class FrameStage(Stage):
         if not self._links.egress.acquire(blocking=False):
             return None
         fresh = [] if self._stale(frame) else [(index, frame)]
-        self._with_place(partial(self._submit, fresh, compute), _described(fresh))
+        self._with_place(partial(self._submit, fresh, compute), partial(_described, fresh))
         return True
 
     def _brief(self, frame: Frame) -> _Compute | None:

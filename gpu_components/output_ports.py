@@ -115,7 +115,10 @@ class OutputPorts:
 
     def _wants_one(self, topics: tuple[str, ...]) -> bool:
         """Return whether one of some topics is wanted, in ROS or on the bus."""
-        return any(self.wants_ros(topic) or self.wants_bus(topic) for topic in topics)
+        return any(map(self._wants_output, topics))
+
+    def _wants_output(self, topic: str) -> bool:
+        return self.wants_ros(topic) or self.wants_bus(topic)
 
     def wants_bus(self, topic: str) -> bool:
         """

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 from typing import TYPE_CHECKING
 import zlib
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from gpu_runtime.image_format import ImageFormat
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+_REMEMBERED = 4096
+"""Texts: scores have two digits, so that most of a scene come again."""
 
 
 def draw_detections(
@@ -51,7 +55,7 @@ def draw_detections(
         left, top, right, bottom = map(round, box)
         colour, text = _colour(name), f'{name} {score:.2f}'
         cv2.rectangle(canvas, (left, top), (right, bottom), colour, thickness)
-        (width, height), base = cv2.getTextSize(text, FONT, scale, thickness)
+        width, height, base = _extent(text, scale, thickness)
         line = max(top, height + base)
         corners = (left, line - height - base), (left + width, line)
         cv2.rectangle(canvas, *corners, colour, cv2.FILLED)
@@ -60,7 +64,7 @@ def draw_detections(
 
 def draw_lines(data: NDArray[np.uint8], format: ImageFormat, classes: Named) -> None:
     """
-    Write classes and scores into the upper left corner.
+    Write classes and scores into the upper left corner, black on white.
 
     Parameters
     ----------
@@ -72,14 +76,15 @@ def draw_lines(data: NDArray[np.uint8], format: ImageFormat, classes: Named) -> 
         Class and score, one line each.
 
     """
+    if not classes:
+        return
     canvas, scale, thickness = _canvas(data, format)
-    bottom = 0
-    for name, score in classes:
-        text = f'{name} {score:.2f}'
-        (width, height), base = cv2.getTextSize(text, FONT, scale, thickness)
-        top, bottom = bottom, bottom + height + 2 * base
-        cv2.rectangle(canvas, (0, top), (width, bottom), (255,) * 4, cv2.FILLED)
-        _write(canvas, text, (0, bottom - base), scale, thickness)
+    texts = [f'{name} {score:.2f}' for name, score in classes]
+    widths, heights, bases = zip(*(_extent(t, scale, thickness) for t in texts), strict=True)
+    line = max(heights) + 2 * max(bases)
+    cv2.rectangle(canvas, (0, 0), (max(widths), line * len(texts)), (255,) * 4, cv2.FILLED)
+    for number, text in enumerate(texts, 1):
+        _write(canvas, text, (0, number * line - max(bases)), scale, thickness)
 
 
 def _canvas(data: NDArray[np.uint8], format: ImageFormat) -> tuple[Any, float, int]:
@@ -95,6 +100,13 @@ def _colour(name: str) -> tuple[int, int, int, int]:
     seed = zlib.crc32(name.encode())
     red, green, blue = (80 + (seed >> shift & 0xFF) * 175 // 255 for shift in (0, 8, 16))
     return red, green, blue, 255
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _extent(text: str, scale: float, thickness: int) -> tuple[int, int, int]:
+    """Return width, height above the base line, and depth below it, in pixels."""
+    (width, height), base = cv2.getTextSize(text, FONT, scale, thickness)
+    return width, height, base
 
 
 def _write(canvas: Any, text: str, at: tuple[int, int], scale: float, thickness: int) -> None:

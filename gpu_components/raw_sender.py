@@ -30,6 +30,7 @@ class RawSender:
 
     def __init__(self) -> None:
         self._scratch: NDArray[np.uint8] = np.empty(0, np.uint8)
+        self._address = 0
 
     def send(self, publisher: Any, message: Serialized, download: Download) -> None:
         """
@@ -50,10 +51,9 @@ class RawSender:
             If the middleware refuses it.
 
         """
-        data = self.joined(message, download)
-        rcl.publish(publisher, data.__array_interface__['data'][0], data.nbytes)
+        rcl.publish(publisher, *self.joined(message, download))
 
-    def joined(self, message: Serialized, download: Download) -> NDArray[np.uint8]:
+    def joined(self, message: Serialized, download: Download) -> tuple[int, int]:
         """
         Put a message together: where its last part was downloaded to, or in memory that is kept.
 
@@ -66,8 +66,10 @@ class RawSender:
 
         Returns
         -------
-        numpy.ndarray
-            uint8 (n,), overwritten by the next call; the lock is free while arrays are copied.
+        address : int
+            Of the first byte; overwritten by the next call.
+        nbytes : int
+            Its length.  The lock is free while arrays are copied.
 
         """
         *head, last = message.parts
@@ -76,10 +78,11 @@ class RawSender:
                 return slab.behind(b''.join(map(bytes, head)))
         return self._copied(message)
 
-    def _copied(self, message: Serialized) -> NDArray[np.uint8]:
+    def _copied(self, message: Serialized) -> tuple[int, int]:
         nbytes = sum(map(len, message.parts))
         if nbytes > self._scratch.nbytes:
             self._scratch = np.empty(nbytes, np.uint8)
+            self._address = self._scratch.ctypes.data
         at = 0
         for part in message.parts:
             end = at + len(part)
@@ -88,4 +91,4 @@ class RawSender:
             else:
                 self._scratch[at:end] = part
             at = end
-        return self._scratch[:nbytes]
+        return self._address, nbytes

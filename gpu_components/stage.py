@@ -134,23 +134,23 @@ class Stage:
             self._component.log.error(f'closing what was replaced failed: {error!r}')
             self._component.context.notice(error)
 
-    def _guarded(self, work: Callable[[], bool], what: str) -> None:
+    def _guarded(self, work: Callable[[], bool], what: Callable[[], str]) -> None:
         """Take a place in flight, and do some work that tells if it needed it; may block."""
         self._links.egress.acquire()
         self._with_place(work, what)
 
-    def _with_place(self, work: Callable[[], bool], what: str) -> None:
+    def _with_place(self, work: Callable[[], bool], what: Callable[[], str]) -> None:
         """Do some work, which tells if it submitted, and give its place back if it did not."""
         if not self._attempt(work, what):
             self._links.egress.release()
 
-    def _attempt(self, work: Callable[[], bool], what: str) -> bool:
+    def _attempt(self, work: Callable[[], bool], what: Callable[[], str]) -> bool:
         """Return what some work tells; False if it fails, which is counted and logged."""
         try:
             with self._links.stream, torch.inference_mode():
                 return work()
         except Exception as error:
-            self._dropped(error, what)
+            self._dropped(error, what())
             return False
 
     def _dropped(self, error: Exception, what: str) -> None:

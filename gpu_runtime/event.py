@@ -26,7 +26,7 @@ class Event:
 
     """
 
-    __slots__ = ('_event', '_host_s', '_shelf')
+    __slots__ = ('_event', '_host_s', '_over', '_shelf')
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class Event:
     ) -> None:
         self._event = event
         self._shelf = shelf
+        self._over = event is None
         self._host_s = time.perf_counter()
 
     def __del__(self) -> None:
@@ -71,7 +72,14 @@ class Event:
 
     def passed(self) -> bool:
         """Return whether the work before the event is done.  Does not block."""
-        return self._event is None or bool(self._event.query())
+        if self._event is not None and not self._over:
+            self._over = bool(self._event.query())
+        return self._over
+
+    @property
+    def over(self) -> bool:
+        """Whether it is known already that the event has passed: the device is not asked."""
+        return self._over
 
     def seconds_since(self, start: Event) -> float:
         """
@@ -94,5 +102,6 @@ class Event:
 
     def wait_host(self) -> None:
         """Block the calling thread, asleep and without the GIL, until the event has passed."""
-        if self._event is not None:
+        if self._event is not None and not self._over:
             self._event.synchronize()
+            self._over = True

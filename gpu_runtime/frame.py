@@ -130,6 +130,18 @@ class Frame:
         self._users.add(stream)
         return prepared
 
+    def done(self, stream: Stream) -> None:
+        """
+        Forget that a stream reads this picture.
+
+        Parameters
+        ----------
+        stream : Stream
+            The device has ended all work that reads the picture there, and none will follow.
+
+        """
+        self._users.discard(stream)
+
     def __del__(self) -> None:
         """Leave the memory to the streams that may still read it; does not block."""
         if self._users:

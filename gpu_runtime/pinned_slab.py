@@ -71,12 +71,13 @@ class PinnedSlab:
     )
 
     def __post_init__(self) -> None:
-        self._begin = ROOM + (_PAGE // 2 - self.memory.ctypes.data - ROOM) % _PAGE
-        self.array = self.memory[self._begin : self._begin + self.nbytes]
+        begin = ROOM + (_PAGE // 2 - self.memory.ctypes.data - ROOM) % _PAGE
+        self._room = self.memory[begin - ROOM : begin].data
+        self.array = self.memory[begin : begin + self.nbytes]
         self.tensor = torch.from_numpy(self.array)
         self.address = self.array.ctypes.data
 
-    def behind(self, head: bytes) -> NDArray[np.uint8]:
+    def behind(self, head: bytes) -> tuple[int, int]:
         """
         Put some bytes in front of the slab's own.
 
@@ -87,13 +88,14 @@ class PinnedSlab:
 
         Returns
         -------
-        numpy.ndarray
-            uint8 (len(head) + nbytes,), until the slab is released.
+        address : int
+            Of the first byte of the head, which the slab's own follow until it is released.
+        nbytes : int
+            Of all.
 
         """
-        begin = self._begin - len(head)
-        self.memory.data[begin : self._begin] = head
-        return self.memory[begin : self._begin + self.nbytes]
+        self._room[ROOM - len(head) :] = head
+        return self.address - len(head), len(head) + self.nbytes
 
     def view(self, dtype: torch.dtype, shape: torch.Size) -> NDArray[Any]:
         """

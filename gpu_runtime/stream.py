@@ -112,7 +112,7 @@ class Stream:
 
     def wait(self, event: Event) -> None:
         """Order all work enqueued from now on after an event.  Does not block the host."""
-        if self.torch_stream is not None and event.raw is not None:
+        if self.torch_stream is not None and event.raw is not None and not event.over:
             self.torch_stream.wait_event(event.raw)
 
     def signal(self, semaphore: Semaphore) -> None:

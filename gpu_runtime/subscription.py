@@ -64,15 +64,16 @@ class Subscription(Generic[T]):
         self._items: deque[T] = deque()
         self._changed = changed or threading.Condition()
         self._closed = False
-        self.at_once: Callable[[T], bool | None] | None = None
+        self._blocked = 0
+        self.dispatch: Callable[[], bool] | None = None
         """
-        Told of each item first, with the condition held: True if it took the item, None if the
-        item may wait in the queue without the reader being woken.
+        Called with the condition held while items are queued: hands on those that can be, and
+        returns whether the reader can sleep on.
         """
 
     def push(self, item: T) -> None:
         """
-        Queue an item as the overflow policy says, unless the reader takes it at once.
+        Queue an item as the overflow policy says, and hand it on if that can be at once.
 
         Blocks only with ``BLOCK``.
 
@@ -88,19 +89,23 @@ class Subscription(Generic[T]):
 
         """
         with self._changed:
-            taken = None if self.at_once is None or self._closed else self.at_once(item)
-            if taken:
-                self.delivered += 1
-                return
+            if len(self._items) >= self.depth and self.dispatch is not None:
+                self.dispatch()
             if len(self._items) >= self.depth and not self._closed:
                 if self.overflow is Overflow.BLOCK:
-                    self._changed.wait_for(lambda: self._closed or len(self._items) < self.depth)
+                    self._wait_for_room()
                 elif not self._make_room():
                     return
-            if not self._closed:
-                self._items.append(item)
-                if taken is False or self.at_once is None:
-                    self._changed.notify_all()
+            if self._closed:
+                return
+            self._items.append(item)
+            if self.dispatch is None or not self.dispatch():
+                self._changed.notify_all()
+
+    def _wait_for_room(self) -> None:
+        self._blocked += 1
+        self._changed.wait_for(lambda: self._closed or len(self._items) < self.depth)
+        self._blocked -= 1
 
     def _make_room(self) -> bool:
         self.dropped += 1
@@ -133,18 +138,20 @@ class Subscription(Generic[T]):
                 self._changed.wait_for(lambda: self._closed or bool(self._items), timeout_s)
             return self.pop()
 
-    def first(self) -> T:
-        """Return the oldest item, which stays; for who holds the condition and knows of one."""
-        return self._items[0]
-
     def pop(self) -> T | None:
         """Return the oldest item, or None; for who holds the condition."""
         if not self._items:
             return None
         self.delivered += 1
         item = self._items.popleft()
-        self._changed.notify_all()
+        if self._blocked:
+            self._changed.notify_all()
         return item
+
+    def put_back(self, item: T) -> None:
+        """Queue what :meth:`pop` returned before all else; for who holds the condition."""
+        self.delivered -= 1
+        self._items.appendleft(item)
 
     @property
     def closed(self) -> bool:

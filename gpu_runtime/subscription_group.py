@@ -10,9 +10,9 @@ else's; the reader takes them in turn.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 import threading
 import time
+from typing import cast
 from typing import Generic
 from typing import TypeVar
 
@@ -51,32 +51,31 @@ class SubscriptionGroup(Generic[T]):
         ----------
         at_once : callable
             Gets the index of the subscription and the item; returns whether it took it, or None
-            if somebody will call :meth:`retry` when it can.  The reader is not given another one
-            before it returns, and nothing waits in the queues.
+            if somebody will call :meth:`retry` when it can.  Called with the condition held: the
+            reader is not given another one before it returns.
 
         """
         self._at_once = at_once
-        for index, subscription in enumerate(self._subscriptions):
-            subscription.at_once = partial(self._serve, index)
+        for subscription in self._subscriptions:
+            subscription.dispatch = self._dispatch
 
     def retry(self) -> None:
-        """Take an item that could not be taken at once, on the calling thread, if one waits."""
+        """Let what could not be taken at once be taken now, on the calling thread."""
         with self._changed:
-            if not self._waiting or not self._queued():
-                return
-            index = self._next_index()
-            subscription = self._subscriptions[index]
-            taken = self._given(index, subscription.first())
-            if taken:
-                subscription.pop()
-                self._first = (index + 1) % len(self._subscriptions)
-            elif taken is False:
+            if not self._dispatch():
                 self._changed.notify_all()
 
-    def _serve(self, index: int, item: T) -> bool | None:
-        if not self._waiting:
-            return False
-        return None if self._queued() else self._given(index, item)
+    def _dispatch(self) -> bool:
+        """Let items be taken at once, as far as that goes; return whether the reader sleeps on."""
+        while self._waiting and self._queued():
+            index = self._next_index()
+            item = cast(T, self._subscriptions[index].pop())
+            taken = self._given(index, item)
+            if not taken:
+                self._subscriptions[index].put_back(item)
+                return taken is None
+            self._first = (index + 1) % len(self._subscriptions)
+        return self._waiting
 
     def _given(self, index: int, item: T) -> bool | None:
         self._waiting = False  # what this item leads to may come back here

@@ -1,6 +1,6 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Copies between host and device: one upload per picture, one small download per result."""
+"""Copies between host and device, one upload per picture and one small download per result."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from gpu_runtime.device_copies import DeviceCopies
 from gpu_runtime.download import Download
 from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.event import Event
-from gpu_runtime.pinned_copies import PinnedCopies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ class Transfers:
         self._pinned = pinned
         self._streams = streams
         self._stream = streams.lease('upload')
-        self._copies = PinnedCopies() if device.type == 'cuda' else None
+        self._copies = DeviceCopies() if device.type == 'cuda' else None
 
     def upload(
         self, data: Any, nbytes: int, *, offset: int = 0, pinned: bool = False
@@ -134,6 +134,23 @@ class Transfers:
             if len(download.arrays) < len(tensors):
                 download.release()
         return download
+
+    def copy(self, source: torch.Tensor, target: torch.Tensor, stream: Stream) -> None:
+        """
+        Copy a tensor's bytes into another one on the device.
+
+        Parameters
+        ----------
+        source, target : torch.Tensor
+            Contiguous, of one size and type.
+        stream : Stream
+            The calling thread's current stream, which orders the copy.  Does not block.
+
+        """
+        if self._copies is None:
+            target.copy_(source)
+        else:
+            self._copies.on_device(source, target, stream)
 
     def _to_host(self, tensor: torch.Tensor, slab: PinnedSlab, stream: Stream) -> NDArray[Any]:
         if self._copies is not None:

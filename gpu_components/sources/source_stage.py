@@ -81,9 +81,9 @@ class SourceStage(Stage):
                 continue
             due_s = self._next_due_s(due_s)
             if self._links.ports.wants_ros(TOPIC):
-                self._guarded(self._publish, 'picture')
+                self._guarded(self._publish, lambda: 'picture')
             elif self._links.ports.wants_bus(TOPIC):
-                self._attempt(self._hand_over, 'picture')
+                self._attempt(self._hand_over, lambda: 'picture')
             else:
                 self._metrics.count('unwanted')
                 due_s = max(due_s, time.monotonic() + IDLE_S)

@@ -70,6 +70,19 @@ class DetectedFrame:
         self._users.add(stream)
         return Detections.of_packed(self.rows)
 
+    def done(self, stream: Stream) -> None:
+        """
+        Do as :meth:`Frame.done`, for the picture and for the detections.
+
+        Parameters
+        ----------
+        stream : Stream
+            As there.
+
+        """
+        self._users.discard(stream)
+        self.frame.done(stream)
+
     def __del__(self) -> None:
         """Leave the memory to the streams that may still read it; does not block."""
         retain(self._users, self.rows)

@@ -61,6 +61,10 @@ class DirectStage:
                     enqueued.append((topic, build, download))
             return enqueued
 
+    def done(self, frame: Any) -> None:
+        """Let go of a frame whose results have arrived, as the egress does."""
+        frame.done(self._stream)
+
     def answer(self, picture: Any) -> Any:
         """Compute a picture, (H, W, 3) uint8 BGR, and return its one output's array; blocks."""
         height, width = picture.shape[:2]

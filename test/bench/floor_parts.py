@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
+import ctypes
 import queue
 import threading
 from typing import Any
@@ -124,8 +125,8 @@ def collect(
         download.wait()
         messages[topic] = build(header, *download.arrays)
         if isinstance(messages[topic], Serialized):
-            data = _SENDER.joined(messages[topic], download)
-            messages[topic] = data.tobytes() if keep else None
+            sent = _SENDER.joined(messages[topic], download)
+            messages[topic] = ctypes.string_at(*sent) if keep else None
         download.release()
     return messages
 
@@ -152,7 +153,10 @@ def our_stages(
     def run(members: list[DirectStage], keep: bool) -> dict[str, Any]:
         frame = context.frame(header, layout, data)
         enqueued = [item for one in members for item in one.enqueue(frame, keep=keep)]
-        return collect(header, enqueued, keep=keep)
+        messages = collect(header, enqueued, keep=keep)
+        for one in members:
+            one.done(frame)
+        return messages
 
     calls: Stages = {
         stage: lambda keep=False, members=members: run(members, keep)

@@ -91,6 +91,7 @@ class Bench:
         context = SimpleNamespace(
             device=torch.device('cuda', 0),
             streams=gpu.streams,
+            transfers=gpu.transfers,
             transform=gpu.transform,
             capture_lock=gpu.capture_lock,
             derived_frame=gpu.derived_frame,

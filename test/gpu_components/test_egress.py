@@ -196,3 +196,18 @@ def test_stop_publishes_what_is_in_flight(
     assert len(way.texts.wait(3)) == 3
     host.gpu.streams.release(way.stream)
     spun.remove_node(viewer)
+
+
+def test_what_was_published_is_not_in_use_any_more(way: Way) -> None:
+    """The memory of a frame need not be kept for a stream that has read it."""
+    frames = [way.host.frame(stamp, width=2, height=1) for stamp in (1, 2)]
+    for frame in frames:
+        frame.use(way.stream)
+    way.submit(3, text=told(0.5))
+    way.texts.wait(1)
+    assert way.stream in frames[0]._users
+    way.egress.acquire()
+    batch = [(frame, {'text': told(0.5)}) for frame in frames]
+    way.egress.submit(batch, way.stream, way.stream.record(timing=True))
+    way.host.wait_count('processed', 3)
+    assert not any(frame._users for frame in frames)

@@ -25,14 +25,14 @@ class Later(Event):
 
     def __init__(self) -> None:
         super().__init__()
-        self.over = False
+        self.ended = False
         self.fault: Exception | None = None
 
     def passed(self) -> bool:
         """Return what was told, or raise it."""
         if self.fault is not None:
             raise self.fault
-        return self.over
+        return self.ended
 
 
 class Told(Stream):
@@ -51,7 +51,7 @@ class Told(Stream):
 
     def end(self, event: Later) -> None:
         """Let the work before an event end."""
-        event.over = True
+        event.ended = True
         assert self.semaphore is not None
         self.semaphore.post()
 
@@ -155,7 +155,7 @@ def test_a_device_that_fails_is_found_out(completions: Completions, how: str) ->
     lane, stream, event, done = completions.lane(), Told(), Later(), []
     stream.refuses = how == 'signal'
     event.fault = CudaError('lost') if how == 'event' else None
-    event.over = how == 'signal'
+    event.ended = how == 'signal'
     lane.submit(event, stream, partial(done.append, 1))
     until(lambda: done)
     lane.close()

@@ -23,6 +23,18 @@ class Raw:
         Raw.made += 1
         self.timing = enable_timing
         self.recorded: list[Any] = []
+        self.asked = 0
+        self.over = False
+
+    def query(self) -> bool:
+        """Count it."""
+        self.asked += 1
+        return self.over
+
+    def synchronize(self) -> None:
+        """Count it, and be over."""
+        self.asked += 1
+        self.over = True
 
     def record(self, stream: Any) -> None:
         """Note the stream."""
@@ -66,3 +78,23 @@ def test_a_shelf_holds_so_many(shelf: EventShelf) -> None:
     held = [record(shelf, 'a') for _ in range(event_shelf.SPARE_EVENTS + 5)]
     del held
     assert len(shelf._plain) == event_shelf.SPARE_EVENTS
+
+
+def test_the_device_is_not_asked_again_after_an_event_has_passed(shelf: EventShelf) -> None:
+    """Whoever asked first; each recording is another event."""
+    event = record(shelf, 'a')
+    assert not event.passed() and not event.over
+    event.raw.over = True
+    assert not event.over
+    assert event.passed() and event.over and event.passed()
+    event.wait_host()
+    assert event.raw.asked == 2
+    waited = record(shelf, 'a')
+    waited.wait_host()
+    assert waited.over and waited.passed()
+    assert waited.raw.asked == 1
+    raw = waited.raw
+    del waited
+    raw.over = False
+    again = record(shelf, 'a')
+    assert again.raw is raw and not again.passed()

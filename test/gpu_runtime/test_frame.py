@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from gpu_runtime import frame as frame_module
 from gpu_runtime.errors import SpecMismatchError
 from gpu_runtime.event import Event
 from gpu_runtime.fit import Fit
@@ -161,3 +162,21 @@ def test_memory_goes_with_the_last_reference() -> None:
     del frame
     assert data() is None
     assert prepared() is None
+
+
+def test_memory_is_left_to_the_streams_that_may_still_read_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Not to those whose work has ended; to none of them, if all of it has."""
+    left: list[set[Stream]] = []
+    monkeypatch.setattr(frame_module, 'retain', lambda streams, *tensors: left.append(streams))
+    streams = [make_stream(name) for name in 'abc']
+    for ended in (streams[:1], streams):
+        frame = make_frame()
+        for stream in streams:
+            frame.use(stream)
+        for stream in ended:
+            frame.done(stream)
+        frame.done(make_stream('another'))
+        del frame
+    assert left == [set(streams[1:])]

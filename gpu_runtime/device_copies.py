@@ -1,6 +1,6 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Copies between page-locked memory and the device, enqueued by one call each."""
+"""Copies to, from and on the device, enqueued by one call each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gpu_runtime.stream import Stream
 
 
-class PinnedCopies:
+class DeviceCopies:
     """
     Enqueues copies.
 
@@ -57,6 +57,28 @@ class PinnedCopies:
         """
         kind = self._runtime.memcpyHostToDevice
         self._enqueue(tensor.data_ptr(), address, tensor.nbytes, kind, stream)
+
+    def on_device(self, source: torch.Tensor, target: torch.Tensor, stream: Stream) -> None:
+        """
+        Copy the bytes of a tensor into another one.  Does not block.
+
+        Parameters
+        ----------
+        source : torch.Tensor
+            Contiguous, on the device.
+        target : torch.Tensor
+            Contiguous, on the device, of as many bytes.
+        stream : Stream
+            On which the copy is ordered.
+
+        Raises
+        ------
+        CudaError
+            If it cannot be enqueued.
+
+        """
+        kind = self._runtime.memcpyDeviceToDevice
+        self._enqueue(target.data_ptr(), source.data_ptr(), target.nbytes, kind, stream)
 
     def to_host(self, tensor: torch.Tensor, slab: PinnedSlab, stream: Stream) -> NDArray[Any]:
         """

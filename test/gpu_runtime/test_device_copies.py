@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from gpu_runtime.device_copies import DeviceCopies
 from gpu_runtime.errors import CudaError
 from gpu_runtime.event import Event
-from gpu_runtime.pinned_copies import PinnedCopies
 from gpu_runtime.pinned_pool import PinnedPool
 from gpu_runtime.stream import Stream
 from gpu_runtime.stream_pool import StreamPool
@@ -27,7 +27,7 @@ STREAM = 0x5000
 class Runtime:
     """Stands for CuPy's module of the same name."""
 
-    memcpyHostToDevice, memcpyDeviceToHost = 1, 2
+    memcpyHostToDevice, memcpyDeviceToHost, memcpyDeviceToDevice = 1, 2, 3
 
     class CUDARuntimeError(RuntimeError):
         """A call failed."""
@@ -55,7 +55,7 @@ class Bench:
         self.pool = PinnedPool(CPU)
         streams = StreamPool(CPU)
         self.transfers = Transfers(CPU, self.pool, streams)
-        self.transfers._copies = PinnedCopies(self.runtime)
+        self.transfers._copies = DeviceCopies(self.runtime)
         self.stream = streams.lease('stage')
         for stream in (self.stream, self.transfers._stream):
             stream.native = SimpleNamespace(ptr=STREAM)
@@ -104,6 +104,13 @@ def test_download_keeps_shape_and_type(bench: Bench) -> None:
     assert bench.runtime.copies == [(2, 48), (2, 8), (2, 2), (2, 6)] * 2
     assert bench.pool.report().by_owner == {'stage': 64}
     assert bench.pool.report().allocations == 5
+
+
+def test_a_copy_on_the_device_is_one_copy(bench: Bench) -> None:
+    source, target = torch.arange(12, dtype=torch.uint8), torch.zeros(12, dtype=torch.uint8)
+    bench.transfers.copy(source, target, bench.stream)
+    assert bench.runtime.copies == [(3, 12)]
+    assert target.tolist() == source.tolist()
 
 
 def test_nothing_to_download_is_an_event(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
