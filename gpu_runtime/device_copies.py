@@ -4,17 +4,16 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 from typing import TYPE_CHECKING
 
 from gpu_runtime.errors import CudaError
-from gpu_runtime.errors import STICKY_STATUSES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     import torch
 
+    from gpu_runtime.driver import Driver
     from gpu_runtime.pinned_slab import PinnedSlab
     from gpu_runtime.stream import Stream
 
@@ -28,13 +27,13 @@ class DeviceCopies:
 
     Parameters
     ----------
-    runtime : module, optional
-        ``cupy.cuda.runtime``, which is the default.
+    driver : Driver
+        Of the device.
 
     """
 
-    def __init__(self, runtime: Any | None = None) -> None:
-        self._runtime = runtime or importlib.import_module('cupy.cuda.runtime')
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
 
     def to_device(self, address: int, tensor: torch.Tensor, stream: Stream) -> None:
         """
@@ -55,8 +54,7 @@ class DeviceCopies:
             If it cannot be enqueued.
 
         """
-        kind = self._runtime.memcpyHostToDevice
-        self._enqueue(tensor.data_ptr(), address, tensor.nbytes, kind, stream)
+        self._enqueue(tensor.data_ptr(), address, tensor.nbytes, stream)
 
     def on_device(self, source: torch.Tensor, target: torch.Tensor, stream: Stream) -> None:
         """
@@ -77,8 +75,7 @@ class DeviceCopies:
             If it cannot be enqueued.
 
         """
-        kind = self._runtime.memcpyDeviceToDevice
-        self._enqueue(target.data_ptr(), source.data_ptr(), target.nbytes, kind, stream)
+        self._enqueue(target.data_ptr(), source.data_ptr(), target.nbytes, stream)
 
     def to_host(self, tensor: torch.Tensor, slab: PinnedSlab, stream: Stream) -> NDArray[Any]:
         """
@@ -106,17 +103,16 @@ class DeviceCopies:
         """
         # What contiguous() may make comes from this stream's memory: used again after the copy.
         source = tensor.contiguous()
-        kind = self._runtime.memcpyDeviceToHost
-        self._enqueue(slab.address, source.data_ptr(), slab.array.nbytes, kind, stream)
+        self._enqueue(slab.address, source.data_ptr(), slab.array.nbytes, stream)
         return slab.view(source.dtype, source.shape)
 
-    def _enqueue(self, to: int, source: int, nbytes: int, kind: int, stream: Stream) -> None:
+    def _enqueue(self, to: int, source: int, nbytes: int, stream: Stream) -> None:
         if not nbytes:
             return
         try:
-            self._runtime.memcpyAsync(to, source, nbytes, kind, stream.native.ptr)  # type: ignore[union-attr]
-        except self._runtime.CUDARuntimeError as error:
+            self._driver.copy(to, source, nbytes, stream.handle)
+        except CudaError as error:
             raise CudaError(
                 f'a copy of {nbytes} bytes was not enqueued on stream {stream.name!r}: {error}',
-                sticky=error.status in STICKY_STATUSES,
+                sticky=error.sticky,
             ) from error

@@ -7,10 +7,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import torch
-
 if TYPE_CHECKING:
-    from collections import deque
+    from gpu_runtime.event_shelf import EventShelf
 
 
 class Event:
@@ -19,61 +17,32 @@ class Event:
 
     Parameters
     ----------
-    event : torch.cuda.Event, optional
-        The recorded CUDA event, or None on a CPU.
-    shelf : deque, optional
-        Gets the CUDA event when this object, which alone may use it, is gone.
+    raw : int
+        Handle of the recorded CUDA event, or 0 on a CPU.
+    shelf : EventShelf, optional
+        Asks the device, and gets the CUDA event back when this object, which alone may use it, is
+        gone.
 
     """
 
-    __slots__ = ('_event', '_host_s', '_over', '_shelf')
+    __slots__ = ('_host_s', '_over', '_shelf', 'raw')
 
-    def __init__(
-        self,
-        event: torch.cuda.Event | None = None,
-        shelf: deque[torch.cuda.Event] | None = None,
-    ) -> None:
-        self._event = event
+    def __init__(self, raw: int = 0, shelf: EventShelf | None = None) -> None:
+        self.raw = raw
         self._shelf = shelf
-        self._over = event is None
+        self._over = shelf is None
         self._host_s = time.perf_counter()
 
     def __del__(self) -> None:
         """Put the CUDA event back on its shelf."""
-        if self._shelf is not None and self._event is not None:
-            self._shelf.append(self._event)
-
-    @classmethod
-    def recorded(cls, device: torch.device) -> Event:
-        """
-        Return an event after all work enqueued so far on the calling thread's current stream.
-
-        Parameters
-        ----------
-        device : torch.device
-            Whose stream.  Does not block.
-
-        Returns
-        -------
-        Event
-            Owned by the caller.
-
-        """
-        if device.type != 'cuda':
-            return cls()
-        event = torch.cuda.Event(blocking=True)
-        event.record(torch.cuda.current_stream(device))
-        return cls(event)
-
-    @property
-    def raw(self) -> torch.cuda.Event | None:
-        """The CUDA event, or None on a CPU; not to be kept longer than this object."""
-        return self._event
+        if self._shelf is not None:
+            self._shelf.put_back(self.raw)
 
     def passed(self) -> bool:
         """Return whether the work before the event is done.  Does not block."""
-        if self._event is not None and not self._over:
-            self._over = bool(self._event.query())
+        if not self._over:
+            assert self._shelf is not None
+            self._over = self._shelf.driver.passed(self.raw)
         return self._over
 
     @property
@@ -96,12 +65,13 @@ class Event:
             Seconds on the device; on a CPU, seconds of the host between the two records.
 
         """
-        if self._event is None or start._event is None:
+        if self._shelf is None:
             return self._host_s - start._host_s
-        return float(start._event.elapsed_time(self._event)) * 1e-3
+        return self._shelf.driver.seconds_between(start.raw, self.raw)
 
     def wait_host(self) -> None:
         """Block the calling thread, asleep and without the GIL, until the event has passed."""
-        if self._event is not None and not self._over:
-            self._event.synchronize()
+        if not self._over:
+            assert self._shelf is not None
+            self._shelf.driver.synchronize(self.raw)
             self._over = True

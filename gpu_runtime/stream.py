@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from gpu_runtime import current_stream
-from gpu_runtime.errors import CudaError
-from gpu_runtime.errors import STICKY_STATUSES
 from gpu_runtime.event import Event
-from gpu_runtime.event_shelf import EventShelf
 from gpu_runtime.retained import Retained
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from gpu_runtime.event_shelf import EventShelf
     from gpu_runtime.semaphore import Semaphore
 
 
@@ -51,7 +49,12 @@ class Stream:
     retained : Retained, optional
         What the streams of the pool may still read; outlives the lease.
     events : EventShelf, optional
-        The pool's source of events.
+        The pool's source of events; None on a CPU.
+
+    Attributes
+    ----------
+    handle : int
+        For the driver; 0 on a CPU.
 
     """
 
@@ -67,7 +70,8 @@ class Stream:
         self.device = device
         self.native = native
         self.retained = Retained() if retained is None else retained
-        self._events = events or EventShelf()
+        self._events = events
+        self.handle = 0 if native is None else int(native.ptr)
         self.torch_stream = (
             None if native is None else torch.cuda.ExternalStream(native.ptr, device=device)
         )
@@ -106,14 +110,14 @@ class Stream:
             Owned by the caller.
 
         """
-        if self.torch_stream is None:
+        if self._events is None:
             return Event()
-        return self._events.record(self.torch_stream, timing=timing)
+        return self._events.record(self.handle, timing=timing)
 
     def wait(self, event: Event) -> None:
         """Order all work enqueued from now on after an event.  Does not block the host."""
-        if self.torch_stream is not None and event.raw is not None and not event.over:
-            self.torch_stream.wait_event(event.raw)
+        if self._events is not None and not event.over:
+            self._events.driver.wait(self.handle, event.raw)
 
     def signal(self, semaphore: Semaphore) -> None:
         """
@@ -131,15 +135,7 @@ class Stream:
             If it cannot be enqueued.
 
         """
-        if self.native is None:
+        if self._events is None:
             semaphore.post()
-            return
-        from cuda.bindings import runtime
-
-        post = runtime.cudaHostFn_t(semaphore.post_address)
-        (status,) = runtime.cudaLaunchHostFunc(self.native.ptr, post, semaphore.address)
-        if int(status) != 0:
-            raise CudaError(
-                f'stream {self.name!r} cannot tell when its work is done: {status!r}',
-                sticky=int(status) in STICKY_STATUSES,
-            )
+        else:
+            self._events.driver.call(self.handle, semaphore.post_address, semaphore.address)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from gpu_runtime.driver import driver_of
 from gpu_runtime.errors import LifecycleError
 from gpu_runtime.event_shelf import EventShelf
 from gpu_runtime.retained import Retained
@@ -28,6 +29,11 @@ class StreamPool:
     device : torch.device
         The device of the streams.
 
+    Attributes
+    ----------
+    driver : Driver or None
+        Of that device; None on a CPU.
+
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -37,7 +43,8 @@ class StreamPool:
         self._shelf: dict[int, list[Any]] = {}
         self._priorities: dict[int, int] = {}
         self._retained = Retained()
-        self._events = EventShelf()
+        self.driver = driver_of(device) if device.type == 'cuda' else None
+        self._events = EventShelf(self.driver) if self.driver else None
 
     def lease(self, name: str, *, priority: int = 0) -> Stream:
         """
@@ -112,6 +119,8 @@ class StreamPool:
 
         """
         self._retained.clear()
+        if self._events is not None:
+            self._events.close()
         with self._lock:
             self._shelf.clear()
         return self.leased()

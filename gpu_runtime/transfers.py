@@ -47,7 +47,7 @@ class Transfers:
         self._pinned = pinned
         self._streams = streams
         self._stream = streams.lease('upload')
-        self._copies = DeviceCopies() if device.type == 'cuda' else None
+        self._copies = DeviceCopies(streams.driver) if streams.driver else None
 
     def upload(
         self, data: Any, nbytes: int, *, offset: int = 0, pinned: bool = False

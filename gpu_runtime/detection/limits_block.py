@@ -19,7 +19,7 @@ from gpu_runtime.detection.limits import DetectionLimits
 from gpu_runtime.detection.picture_limits import pack_limits
 from gpu_runtime.detection.picture_limits import PictureLimits
 from gpu_runtime.errors import SpecMismatchError
-from gpu_runtime.event import Event
+from gpu_runtime.event_shelf import event_of_current_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,4 +113,4 @@ class LimitsBlock:
         np.copyto(slab.array, rows.reshape(-1))
         self._rows.view(-1).copy_(slab.tensor, non_blocking=True)
         # On the shelf, but not handed out again before the copy has read it.
-        self._pinned.release(slab, Event.recorded(self._rows.device))
+        self._pinned.release(slab, event_of_current_stream(self._rows.device))

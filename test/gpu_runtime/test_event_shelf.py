@@ -1,100 +1,110 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Events are made as often as they are held at once, and never shared."""
+"""Events are made as often as they are held at once, never shared, and asked until they passed."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-import torch
 
-from gpu_runtime import event_shelf
 from gpu_runtime.event_shelf import EventShelf
 
 
-class Raw:
-    """Stands for a CUDA event."""
+class Driver:
+    """Stands for that of a device."""
 
-    made = 0
-
-    def __init__(self, *, blocking: bool, enable_timing: bool) -> None:
-        assert blocking
-        Raw.made += 1
-        self.timing = enable_timing
-        self.recorded: list[Any] = []
+    def __init__(self) -> None:
+        self.timed: list[bool] = []
+        self.recorded: list[tuple[int, int]] = []
+        self.destroyed: list[int] = []
+        self.over: set[int] = set()
         self.asked = 0
-        self.over = False
 
-    def query(self) -> bool:
-        """Count it."""
+    def create_event(self, *, timing: bool) -> int:
+        """Return a number."""
+        self.timed.append(timing)
+        return len(self.timed)
+
+    def destroy_event(self, event: int) -> None:
+        """Note it."""
+        self.destroyed.append(event)
+
+    def record(self, event: int, stream: int) -> None:
+        """Note both."""
+        self.over.discard(event)
+        self.recorded.append((event, stream))
+
+    def passed(self, event: int) -> bool:
+        """Count the question."""
         self.asked += 1
-        return self.over
+        return event in self.over
 
-    def synchronize(self) -> None:
-        """Count it, and be over."""
+    def synchronize(self, event: int) -> None:
+        """Count it, and end the work."""
         self.asked += 1
-        self.over = True
+        self.over.add(event)
 
-    def record(self, stream: Any) -> None:
-        """Note the stream."""
-        self.recorded.append(stream)
+    def seconds_between(self, start: int, end: int) -> float:
+        """Return what tells both."""
+        return end + start / 10
 
 
 @pytest.fixture
-def shelf(monkeypatch: pytest.MonkeyPatch) -> EventShelf:
-    """Return a shelf of events that need no GPU."""
-    monkeypatch.setattr(torch.cuda, 'Event', Raw)
-    monkeypatch.setattr(Raw, 'made', 0)
-    return EventShelf()
+def driver() -> Driver:
+    """Return what needs no GPU."""
+    return Driver()
 
 
-def record(shelf: EventShelf, stream: str, *, timing: bool = False) -> Any:
-    """Record an event on something that stands for a stream."""
-    return shelf.record(stream, timing=timing)  # type: ignore[arg-type]
+@pytest.fixture
+def shelf(driver: Any) -> EventShelf:
+    """Return a shelf of its events."""
+    return EventShelf(driver)
 
 
-def test_an_event_is_used_again_when_nobody_holds_it(shelf: EventShelf) -> None:
-    first = record(shelf, 'a')
-    second = record(shelf, 'b')
-    assert first.raw is not second.raw
-    raw = first.raw
+def test_an_event_is_used_again_when_nobody_holds_it(shelf: EventShelf, driver: Driver) -> None:
+    first = shelf.record(70, timing=False)
+    second = shelf.record(80, timing=False)
+    assert (first.raw, second.raw) == (1, 2)
     del first
-    third = record(shelf, 'c')
-    assert third.raw is raw
-    assert raw.recorded == ['a', 'c']
-    assert Raw.made == 2
+    third = shelf.record(90, timing=False)
+    assert third.raw == 1
+    assert driver.recorded == [(1, 70), (2, 80), (1, 90)]
 
 
-def test_events_that_take_times_are_kept_apart(shelf: EventShelf) -> None:
+def test_events_that_take_times_are_kept_apart(shelf: EventShelf, driver: Driver) -> None:
     for timing in (False, True, False, True):
-        event = record(shelf, 'a', timing=timing)
-        assert event.raw.timing is timing
+        event = shelf.record(70, timing=timing)
+        assert driver.timed[event.raw - 1] is timing
         del event
-    assert Raw.made == 2
+    assert driver.timed == [False, True]
+    start, end = (shelf.record(70, timing=True) for _ in range(2))
+    assert end.seconds_since(start) == pytest.approx(end.raw + start.raw / 10)
 
 
-def test_a_shelf_holds_so_many(shelf: EventShelf) -> None:
-    held = [record(shelf, 'a') for _ in range(event_shelf.SPARE_EVENTS + 5)]
-    del held
-    assert len(shelf._plain) == event_shelf.SPARE_EVENTS
+def test_spare_events_are_destroyed_at_the_end(shelf: EventShelf, driver: Driver) -> None:
+    """Not those that are held."""
+    held, timed, spare = (shelf.record(70, timing=timing) for timing in (False, True, False))
+    del timed, spare
+    shelf.close()
+    assert sorted(driver.destroyed) == [2, 3]
+    assert held.raw == 1
 
 
-def test_the_device_is_not_asked_again_after_an_event_has_passed(shelf: EventShelf) -> None:
+def test_the_device_is_not_asked_again_after_an_event_has_passed(
+    shelf: EventShelf, driver: Driver
+) -> None:
     """Whoever asked first; each recording is another event."""
-    event = record(shelf, 'a')
+    event = shelf.record(70, timing=False)
     assert not event.passed() and not event.over
-    event.raw.over = True
+    driver.over.add(event.raw)
     assert not event.over
     assert event.passed() and event.over and event.passed()
     event.wait_host()
-    assert event.raw.asked == 2
-    waited = record(shelf, 'a')
+    assert driver.asked == 2
+    waited = shelf.record(70, timing=False)
     waited.wait_host()
     assert waited.over and waited.passed()
-    assert waited.raw.asked == 1
-    raw = waited.raw
+    assert driver.asked == 3
     del waited
-    raw.over = False
-    again = record(shelf, 'a')
-    assert again.raw is raw and not again.passed()
+    assert not shelf.record(70, timing=False).passed()
