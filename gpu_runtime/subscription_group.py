@@ -41,7 +41,10 @@ class SubscriptionGroup(Generic[T]):
         self._changed = changed
         self._first = 0
         self._waiting = False
+        self._called = False
         self._at_once: Callable[[int, T], bool | None] = lambda index, item: False
+        for subscription in subscriptions:
+            subscription.dispatch = self._dispatch
 
     def serve(self, at_once: Callable[[int, T], bool | None]) -> None:
         """
@@ -56,8 +59,6 @@ class SubscriptionGroup(Generic[T]):
 
         """
         self._at_once = at_once
-        for subscription in self._subscriptions:
-            subscription.dispatch = self._dispatch
 
     def retry(self) -> None:
         """Let what could not be taken at once be taken now, on the calling thread."""
@@ -67,15 +68,17 @@ class SubscriptionGroup(Generic[T]):
 
     def _dispatch(self) -> bool:
         """Let items be taken at once, as far as that goes; return whether the reader sleeps on."""
-        while self._waiting and self._queued():
+        taken: bool | None = True
+        while taken and self._waiting and self._queued():
             index = self._next_index()
             item = cast(T, self._subscriptions[index].pop())
             taken = self._given(index, item)
-            if not taken:
+            if taken:
+                self._first = (index + 1) % len(self._subscriptions)
+            else:
                 self._subscriptions[index].put_back(item)
-                return taken is None
-            self._first = (index + 1) % len(self._subscriptions)
-        return self._waiting
+        self._called = taken is False or not self._waiting
+        return not self._called
 
     def _given(self, index: int, item: T) -> bool | None:
         self._waiting = False  # what this item leads to may come back here
@@ -119,13 +122,25 @@ class SubscriptionGroup(Generic[T]):
 
         """
         with self._changed:
-            if not self._queued() and not self.closed:
-                self._waiting = True
-                self._changed.wait_for(lambda: self._queued() or self.closed, timeout_s)
-                self._waiting = False
+            if not self._is_called(timeout_s):
+                return []
             if linger_s > 0.0:
                 self._linger(most, linger_s)
             return self._taken(most)
+
+    def _is_called(self, timeout_s: float | None) -> bool:
+        """
+        Wait until an item is the reader's: others take those that they can, after a delay too.
+
+        A reader that took what merely waits would keep taking it, and never sleep again.
+        """
+        self._waiting = True
+        try:
+            if self._dispatch():
+                self._changed.wait_for(lambda: self._called or self.closed, timeout_s)
+            return self._called or not self._dispatch()
+        finally:
+            self._waiting = False
 
     def _linger(self, most: int, linger_s: float) -> None:
         """Wait for the rest of a batch, of which there is one at least."""

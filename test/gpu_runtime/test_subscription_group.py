@@ -117,9 +117,10 @@ class Served:
         self.reader = group(bus, 'a', 'b')
         self.taken: list[tuple[int, int, str]] = []
         self.accepts = True
+        self.timeout_s = 10.0
         self.read: list[tuple[int, int]] = []
         self.reader.serve(self._at_once)
-        self.thread = threading.Thread(target=self._read, name='reader')
+        self.thread = threading.Thread(target=self._read, name='reader', daemon=True)
 
     def _at_once(self, index: int, item: int) -> bool:
         if self.accepts:
@@ -128,7 +129,7 @@ class Served:
 
     def _read(self) -> None:
         while not self.reader.closed:
-            self.read += self.reader.take(10.0)
+            self.read += self.reader.take(self.timeout_s)
 
     def wait(self) -> None:
         """Wait until the reader waits."""
@@ -144,18 +145,18 @@ class Served:
 
 
 def test_an_item_is_taken_at_once_while_the_reader_waits(bus: FrameBus[int]) -> None:
-    """On the thread that brings it, and counted as delivered."""
+    """On the thread that brings it, and counted as delivered; the reader takes what was there."""
     served = Served(bus)
     publish(bus, 'a', 1)  # nobody reads yet: queued
     served.thread.start()
     served.wait()
     publish(bus, 'b', 2)
     publish(bus, 'a', 3)
-    assert served.taken == [(1, 2, 'MainThread'), (0, 3, 'MainThread')]
-    assert served.read == [(0, 1)]
+    assert served.taken == [(0, 1, 'reader'), (1, 2, 'MainThread'), (0, 3, 'MainThread')]
+    assert served.read == []
     served.close()
     publish(bus, 'a', 4)
-    assert len(served.taken) == 2
+    assert len(served.taken) == 3
     assert [s.delivered for s in bus.channel('a').subscriptions] == [2]
 
 
@@ -261,4 +262,30 @@ def test_what_waits_comes_before_what_is_brought(bus: FrameBus[int]) -> None:
     publish(bus, 'a', 6)
     assert (tried, served.read) == ([5, 5, 6], [])
     assert (queue.delivered, queue.dropped) == (2, 0)
+    served.close()
+
+
+def test_what_merely_waits_is_not_the_reader_s(bus: FrameBus[int]) -> None:
+    """Not after its timeout either: it only tries again, and sleeps on."""
+    served = Served(bus)
+    served.timeout_s = 0.01
+    answers: list[bool | None] = [None]
+    tried: list[str] = []
+
+    def at_once(index: int, item: int) -> bool | None:
+        tried.append(threading.current_thread().name)
+        return answers[0]
+
+    served.reader.serve(at_once)
+    served.thread.start()
+    served.wait()
+    publish(bus, 'a', 5, 6)
+    time.sleep(0.1)
+    assert 'reader' in tried and served.read == []
+    answers[0] = True
+    end_s = time.monotonic() + 5.0
+    while bus.channel('a').subscriptions[0].queued:
+        assert time.monotonic() < end_s
+        time.sleep(0.001)
+    assert served.read == []
     served.close()
