@@ -88,11 +88,14 @@ class FrameStage(Stage):
         Only what takes no more time than to wake that thread, and cannot block.  Without a place
         in flight the frame waits for the thread that frees one.
         """
-        compute = self._brief(frame)
-        if compute is None or self._swap is not None:
+        if self._swap is not None:
             return False
         if not self._links.egress.acquire(blocking=False):
             return None
+        compute = self._brief(frame)
+        if compute is None:
+            self._links.egress.release()
+            return False
         fresh = [] if self._stale(frame) else [(index, frame)]
         self._with_place(partial(self._submit, fresh, compute), partial(_described, fresh))
         return True
