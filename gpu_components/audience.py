@@ -1,9 +1,10 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether anybody in ROS listens to a publisher."""
+"""Who in ROS listens to the publishers of a component."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import time
 from typing import Any
 
@@ -13,37 +14,41 @@ REMEMBERED_S = 0.02
 
 class Audience:
     """
-    The subscribers of one publisher, counted once per period.
+    The subscribers of some publishers, counted once per period.
 
     To count them costs the middleware microseconds under the interpreter lock, and every frame
     asks dozens of times: before it is uploaded, for each subscriber, for each output.
 
     Parameters
     ----------
-    publisher : rclpy.publisher.Publisher
-        Not destroyed while this is asked.
+    publishers : Mapping of str to rclpy.publisher.Publisher
+        By topic.  Not destroyed while this is asked.
 
     """
 
-    __slots__ = ('_answer', '_publisher')
+    __slots__ = ('_answer', '_publishers')
 
-    def __init__(self, publisher: Any) -> None:
-        self._publisher = publisher
-        self._answer = (False, float('-inf'))
+    def __init__(self, publishers: Mapping[str, Any]) -> None:
+        self._publishers = publishers
+        self._answer: tuple[frozenset[str], float] = (frozenset(), float('-inf'))
 
-    def listens(self) -> bool:
+    def heard(self) -> frozenset[str]:
         """
-        Return whether there are subscribers; may be called from any thread.
+        Return the topics that have subscribers; may be called from any thread.
 
         Returns
         -------
-        bool
+        frozenset of str
             Not older than :data:`REMEMBERED_S`.
 
         """
-        listens, asked_s = self._answer
+        heard, asked_s = self._answer
         now_s = time.monotonic()
         if now_s - asked_s > REMEMBERED_S:
-            listens = bool(self._publisher.get_subscription_count() > 0)
-            self._answer = (listens, now_s)  # in one step; who asks beside this finds the same
-        return listens
+            heard = frozenset(
+                topic
+                for topic, publisher in self._publishers.items()
+                if publisher.get_subscription_count() > 0
+            )
+            self._answer = (heard, now_s)  # in one step; who asks beside this finds the same
+        return heard

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set
 from dataclasses import replace
 from typing import Any
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from gpu_components.output import Output
     from gpu_runtime.channel import Channel
     from gpu_runtime.frame_bus import FrameBus
+
+
+_NOTHING: frozenset[str] = frozenset()
 
 
 class OutputPorts:
@@ -72,7 +76,7 @@ class OutputPorts:
         )
         every = (*latched, *of_cameras)
         self._publishers = {output.topic: self._publisher(output) for output in every}
-        self._audiences = {topic: Audience(made) for topic, made in self._publishers.items()}
+        self._audience = Audience(self._publishers)
         self._bus_topics = {
             output.topic: node.resolve_topic_name(output.topic) for output in every if output.bus
         }
@@ -115,10 +119,14 @@ class OutputPorts:
 
     def _wants_one(self, topics: tuple[str, ...]) -> bool:
         """Return whether one of some topics is wanted, in ROS or on the bus."""
-        return any(map(self._wants_output, topics))
+        return not self._in_ros().isdisjoint(topics) or any(map(self.wants_bus, topics))
 
-    def _wants_output(self, topic: str) -> bool:
-        return self.wants_ros(topic) or self.wants_bus(topic)
+    def _in_ros(self) -> Set[str]:
+        """Return the topics that are to be published in ROS now, latched ones left out."""
+        policy = self._policy()
+        if policy == 'auto':
+            return self._audience.heard()
+        return self._publishers.keys() if policy == 'always' else _NOTHING
 
     def wants_bus(self, topic: str) -> bool:
         """
@@ -153,10 +161,9 @@ class OutputPorts:
             As the parameter ``publish`` says; a latched output waits for late subscribers.
 
         """
-        policy = self._policy()
-        if policy == 'auto':
-            return topic in self._latched or self._heard(topic)
-        return policy == 'always' and topic in self._publishers
+        if topic in self._latched and self._policy() == 'auto':
+            return True
+        return topic in self._in_ros()
 
     def wants_any(self, camera: str = '') -> bool:
         """
@@ -173,11 +180,8 @@ class OutputPorts:
             True if a frame of this camera is worth computing.
 
         """
-        return self._wants_one(self._of_camera[camera]) or any(map(self._heard, self._latched))
-
-    def _heard(self, topic: str) -> bool:
-        audience = self._audiences.get(topic)
-        return audience is not None and audience.listens()
+        topics = self._of_camera[camera]
+        return self._wants_one(topics) or not self._audience.heard().isdisjoint(self._latched)
 
     def put_on_bus(self, topic: str, item: Any) -> None:
         """
@@ -220,6 +224,7 @@ class OutputPorts:
 
     def close(self) -> None:
         """Destroy the publishers."""
-        publishers, self._publishers, self._audiences = self._publishers, {}, {}
+        publishers, self._publishers = self._publishers, {}
+        self._audience = Audience(self._publishers)
         for publisher in publishers.values():
             self._node.destroy_publisher(publisher)

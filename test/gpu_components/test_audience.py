@@ -47,20 +47,20 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_an_answer_holds_for_the_period(clock: Clock) -> None:
     """The first is not older than its question; then a subscriber is seen one period late."""
-    publisher = Publisher()
+    publisher, alone = Publisher(), Publisher()
     publisher.subscribers = 2
-    asked = Audience(publisher)
-    assert asked.listens()
+    asked = Audience({'a': publisher, 'b': alone})
+    assert asked.heard() == {'a'}
     publisher.subscribers = 0
     clock.now_s += REMEMBERED_S * 0.9
-    assert asked.listens()
-    assert publisher.asked == 1
+    assert asked.heard() == {'a'}
+    assert publisher.asked == alone.asked == 1
     clock.now_s += REMEMBERED_S * 0.2
-    assert not asked.listens()
-    publisher.subscribers = 1
-    assert not asked.listens()
+    assert asked.heard() == set()
+    publisher.subscribers = alone.subscribers = 1
+    assert asked.heard() == set()
     clock.now_s += REMEMBERED_S * 1.1
-    assert asked.listens()
+    assert asked.heard() == {'a', 'b'}
     assert publisher.asked == 3
 
 
@@ -68,7 +68,7 @@ def test_threads_share_the_answer(clock: Clock) -> None:
     """They ask once, or at most once each where they begin together."""
     publisher = Publisher()
     publisher.subscribers = 1
-    asked = Audience(publisher)
+    asked = Audience({'a': publisher})
     with ThreadPoolExecutor(4) as pool:
-        assert all(pool.map(lambda _: asked.listens(), range(1000)))
+        assert all(pool.map(lambda _: asked.heard(), range(1000)))
     assert 1 <= publisher.asked <= 4
