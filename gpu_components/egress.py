@@ -10,6 +10,7 @@ context's completion threads builds the messages and publishes them.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from collections.abc import Sequence
 from functools import partial
@@ -38,10 +39,13 @@ if TYPE_CHECKING:
     from gpu_runtime.stage_metrics import StageMetrics
     from gpu_runtime.stream import Stream
 
-IN_FLIGHT = 3
+ON_DEVICE = 2
+"""Batches of one component that the device works on or has yet to begin: more would only wait."""
+
+IN_FLIGHT = 4
 """
-Batches of one component between compute and publishing: one on the device, one on its way out,
-one between two threads.  With two, a delay of one period made frames wait in queues.
+Batches of one component between compute and publishing.  With those on the device alone, a
+completion thread that comes late by one period made frames wait in queues.
 """
 
 
@@ -96,10 +100,12 @@ class Egress:
         self._metrics = metrics
         self._log = log
         self._sender = RawSender()
-        self._places = threading.BoundedSemaphore(IN_FLIGHT)
+        self._taken = 0
+        self._events: deque[Event] = deque(maxlen=ON_DEVICE)
+        self._changed = threading.Condition()
         self._lane = context.completions.lane()
-        self.freed: Callable[[], None] = lambda: None
-        """Called whenever a place in flight has become free, on the thread that freed it."""
+        self.idle: Callable[[], None] = lambda: None
+        """Called when results are out and no place is taken, on the thread that sent them."""
 
     def stop(self) -> None:
         """Publish what is in flight; blocks until that is done."""
@@ -120,11 +126,28 @@ class Egress:
             Whether it was taken.
 
         """
-        return self._places.acquire(blocking)
+        with self._changed:
+            while not self._has_room():
+                if not blocking:
+                    return False
+                self._changed.wait()
+            self._taken += 1
+            return True
 
-    def release(self) -> None:
-        """Give a place back whose results were not submitted."""
-        self._places.release()
+    def _has_room(self) -> bool:
+        if self._taken < ON_DEVICE or len(self._events) < ON_DEVICE:
+            return self._taken < IN_FLIGHT
+        try:
+            return self._taken < IN_FLIGHT and self._events[0].passed()
+        except RuntimeError:  # the device is lost, as the work will find out
+            return True
+
+    def release(self) -> bool:
+        """Give a place back; return whether none is taken now."""
+        with self._changed:
+            self._taken -= 1
+            self._changed.notify()
+            return not self._taken
 
     def submit(
         self, batch: Sequence[tuple[Frame, Results]], stream: Stream, started: Event
@@ -155,6 +178,7 @@ class Egress:
                     tensors += own
         download = self._context.transfers.download(tensors, stream, timing=True)
         frames = [frame for frame, _ in batch]
+        self._events.append(download.event)
         pending = _Pending(frames, stream, started, download, outgoing)
         self._lane.submit(download.event, stream, partial(self._finish, pending))
 
@@ -177,8 +201,8 @@ class Egress:
             self._log.error(f'publishing failed: {error!r}', throttle_duration_sec=5.0)
         finally:
             pending.download.release()
-            self._places.release()
-            self.freed()
+            if self.release():
+                self.idle()
 
     def _publish(self, pending: _Pending) -> None:
         download = pending.download

@@ -56,7 +56,7 @@ class FrameStage(Stage):
         """Start the thread."""
         super().start()
         self._inputs.serve(self._at_once)
-        self._links.egress.freed = self._inputs.retry
+        self._links.egress.idle = self._inputs.retry
 
     def stop(self) -> None:
         """Close the inputs and end the thread; blocks until it has ended."""
@@ -86,7 +86,7 @@ class FrameStage(Stage):
         Enqueue a frame on the thread that brings it, while the stage's own waits for one.
 
         Only what takes no more time than to wake that thread, and cannot block.  Without a place
-        in flight the frame waits for the thread that frees one.
+        in flight the frame waits for the thread that brings the next one, or frees the last place.
         """
         if self._swap is not None:
             return False

@@ -21,9 +21,12 @@ import torch
 
 from gpu_components.egress import Egress
 from gpu_components.egress import IN_FLIGHT
+from gpu_components.egress import ON_DEVICE
 from gpu_components.output import Output
 from gpu_components.output import Result
 from gpu_components.output_ports import OutputPorts
+from gpu_runtime.errors import CudaError
+from gpu_runtime.event import Event
 from gpu_runtime.header import Header
 
 OUTPUTS = (Output('text', String), Output('other', String), Output('picture', Image, bus=True))
@@ -211,3 +214,55 @@ def test_what_was_published_is_not_in_use_any_more(way: Way) -> None:
     way.egress.submit(batch, way.stream, way.stream.record(timing=True))
     way.host.wait_count('processed', 3)
     assert not any(frame._users for frame in frames)
+
+
+class Later(Event):
+    """An event that passes when it is told to, or never will."""
+
+    __slots__ = ('ended', 'fault')
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = False
+        self.fault: Exception | None = None
+
+    def passed(self) -> bool:
+        """Return what was told, or raise it."""
+        if self.fault is not None:
+            raise self.fault
+        return self.ended
+
+
+def test_few_wait_for_the_device_and_some_more_on_their_way_out(way: Way) -> None:
+    """Whoever enqueues a frame behind those would only make it older."""
+    older, newer = Later(), Later()
+    way.egress._events.extend((older, newer))
+    taken = [way.egress.acquire(blocking=False) for _ in range(ON_DEVICE + 1)]
+    assert taken == [True] * ON_DEVICE + [False]
+    older.ended = True
+    more = [way.egress.acquire(blocking=False) for _ in range(IN_FLIGHT)]
+    assert more == [True] * (IN_FLIGHT - ON_DEVICE) + [False] * ON_DEVICE
+    assert [way.egress.release() for _ in range(IN_FLIGHT)] == [False] * (IN_FLIGHT - 1) + [True]
+
+
+def test_a_lost_device_keeps_nobody_waiting(way: Way) -> None:
+    """The work finds the error, and is told by whom it concerns."""
+    lost = Later()
+    lost.fault = CudaError('unspecified launch failure', sticky=True)
+    way.egress._events.extend((lost, lost))
+    assert [way.egress.acquire(blocking=False) for _ in range(ON_DEVICE + 1)] == [True] * 3
+    for _ in range(ON_DEVICE + 1):
+        way.egress.release()
+
+
+def test_who_frees_the_last_place_tells(way: Way) -> None:
+    """Frames that wait have nobody else to begin with them, unless others come."""
+    calls: list[int] = []
+    way.egress.idle = lambda: calls.append(way.host.metrics().counts['processed'])
+    way.egress.acquire()
+    way.submit(1, text=told(0.5))
+    way.host.wait_count('processed', 1)
+    assert calls == []
+    assert way.egress.release()
+    way.submit(2, text=told(0.5))
+    assert wait_until(lambda: calls == [2])
