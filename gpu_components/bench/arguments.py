@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--rival-cameras', type=int, metavar='N', help='most cameras that rivals get (1)')
     add('--seconds', type=float, help='length of a probe (5)')
     add('--repeats', type=int, help='probes at the peak (5)')
+    add('--min-rate-hz', type=float, metavar='HZ', help='lowest rate that is tried (0.5)')
     add('--max-rate-hz', type=float, metavar='HZ', help='highest rate that is tried (600)')
     add('--common-rate-hz', type=float, metavar='HZ', help='rate for comparing latencies (5)')
     add('--loss', type=float, help='part of the pictures that may be missing (0.01)')
@@ -61,8 +62,8 @@ def plan_options(options: argparse.Namespace) -> dict[str, Any]:
     """
     names = (
         'only', 'contenders', 'sizes', 'cameras', 'rival_cameras', 'seconds', 'repeats',
-        'max_rate_hz', 'common_rate_hz', 'loss', 'resolution', 'detector', 'classifier',
-        'precision',
+        'min_rate_hz', 'max_rate_hz', 'common_rate_hz', 'loss', 'resolution', 'detector',
+        'classifier', 'precision',
     )  # fmt: skip
     given = {name: getattr(options, name) for name in names}
     return {name: value for name, value in given.items() if value is not None}

@@ -28,7 +28,6 @@ from gpu_components.bench.usage import resident_bytes
 from gpu_runtime.card_memory import read_card
 from gpu_runtime.errors import CudaError
 
-LOWEST_HZ = 0.5
 REQUESTS = 20
 PARAMETERS: dict[bool, tuple[str, tuple[Any, Any]]] = {
     True: ('confidence_threshold', (0.5, 0.55)),
@@ -83,7 +82,7 @@ def measure(
         common = probe(min(plan.common_rate_hz, plan.max_rate_hz))
         peak, repeated = find_peak(
             probe,
-            lowest_hz=LOWEST_HZ,
+            lowest_hz=min(plan.min_rate_hz, plan.max_rate_hz),
             highest_hz=plan.max_rate_hz,
             resolution=plan.resolution,
             repeats=plan.repeats,

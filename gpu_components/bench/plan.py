@@ -46,6 +46,8 @@ class Plan:
         Length of one probe.
     repeats : int
         Probes at the rate that was found.
+    min_rate_hz : float
+        Lowest rate that is tried; if it is not held, the peak is 0.
     max_rate_hz : float
         Highest rate that is tried.
     common_rate_hz : float
@@ -73,6 +75,7 @@ class Plan:
     only: Sequence[str] = ()
     seconds: float = 5.0
     repeats: int = 5
+    min_rate_hz: float = 0.5
     max_rate_hz: float = 600.0
     common_rate_hz: float = 5.0
     loss: float = 0.01
