@@ -104,8 +104,8 @@ class Egress:
         self._events: deque[Event] = deque(maxlen=ON_DEVICE)
         self._changed = threading.Condition()
         self._lane = context.completions.lane()
-        self.idle: Callable[[], None] = lambda: None
-        """Called when results are out and no place is taken, on the thread that sent them."""
+        self.freed: Callable[[bool], None] = lambda idle: None
+        """Called when results are out, on the thread that sent them: is no place taken now?"""
 
     def stop(self) -> None:
         """Publish what is in flight; blocks until that is done."""
@@ -201,8 +201,7 @@ class Egress:
             self._log.error(f'publishing failed: {error!r}', throttle_duration_sec=5.0)
         finally:
             pending.download.release()
-            if self.release():
-                self.idle()
+            self.freed(self.release())
 
     def _publish(self, pending: _Pending) -> None:
         download = pending.download

@@ -56,7 +56,7 @@ class FrameStage(Stage):
         """Start the thread."""
         super().start()
         self._inputs.serve(self._at_once)
-        self._links.egress.idle = self._inputs.retry
+        self._links.egress.freed = lambda idle: self._inputs.retry(needed=idle)
 
     def stop(self) -> None:
         """Close the inputs and end the thread; blocks until it has ended."""

@@ -76,8 +76,8 @@ class Driver:
     def __init__(
         self, device: torch.device, library: Any | None = None, waiting: Any | None = None
     ) -> None:
-        self._library = library or _typed(ctypes.PyDLL(LIBRARY))
-        self._waiting = waiting or _typed(ctypes.CDLL(LIBRARY))
+        self._library = library or _loaded(ctypes.PyDLL)
+        self._waiting = waiting or _loaded(ctypes.CDLL)
         self._thread = _Thread()
         number, context = ctypes.c_int(), _HANDLE()
         self._require(self._library.cuInit(0), 'cuInit')
@@ -274,7 +274,11 @@ def driver_of(device: torch.device) -> Driver:
     return Driver(device)
 
 
-def _typed(library: Any) -> Any:
+def _loaded(kind: type[ctypes.CDLL]) -> Any:
+    try:
+        library = kind(LIBRARY)
+    except OSError as error:
+        raise CudaError(f'no CUDA driver: {error}; install that of the card') from error
     for name, types in _TYPES.items():
         getattr(library, name).argtypes = types
     return library

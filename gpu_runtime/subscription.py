@@ -154,6 +154,11 @@ class Subscription(Generic[T]):
         self._items.appendleft(item)
 
     @property
+    def blocked(self) -> bool:
+        """Whether a producer waits for room."""
+        return self._blocked > 0
+
+    @property
     def closed(self) -> bool:
         """Whether :meth:`close` was called."""
         return self._closed

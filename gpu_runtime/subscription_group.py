@@ -60,8 +60,18 @@ class SubscriptionGroup(Generic[T]):
         """
         self._at_once = at_once
 
-    def retry(self) -> None:
-        """Let what could not be taken at once be taken now, on the calling thread."""
+    def retry(self, *, needed: bool = True) -> None:
+        """
+        Let what could not be taken at once be taken now, on the calling thread.
+
+        Parameters
+        ----------
+        needed : bool
+            False leaves it to who brings the next item, unless that one waits for room itself.
+
+        """
+        if not needed and not any(each.blocked for each in self._subscriptions):
+            return
         with self._changed:
             if not self._dispatch():
                 self._changed.notify_all()

@@ -255,14 +255,13 @@ def test_a_lost_device_keeps_nobody_waiting(way: Way) -> None:
         way.egress.release()
 
 
-def test_who_frees_the_last_place_tells(way: Way) -> None:
-    """Frames that wait have nobody else to begin with them, unless others come."""
-    calls: list[int] = []
-    way.egress.idle = lambda: calls.append(way.host.metrics().counts['processed'])
+def test_who_frees_a_place_tells_whether_it_was_the_last(way: Way) -> None:
+    """Frames that wait have nobody else to begin with them then, unless others come."""
+    calls: list[tuple[bool, int]] = []
+    way.egress.freed = lambda idle: calls.append((idle, way.host.metrics().counts['processed']))
     way.egress.acquire()
     way.submit(1, text=told(0.5))
-    way.host.wait_count('processed', 1)
-    assert calls == []
+    assert wait_until(lambda: calls == [(False, 1)])
     assert way.egress.release()
     way.submit(2, text=told(0.5))
-    assert wait_until(lambda: calls == [2])
+    assert wait_until(lambda: calls == [(False, 1), (True, 2)])

@@ -364,7 +364,7 @@ def test_without_a_place_in_flight_a_frame_waits_for_who_frees_one(host: Host) -
     assert probe.component.stamps() == []
     for _ in range(places):
         egress.release()
-    egress.idle()
+    egress.freed(True)
     assert (probe.component.stamps(), probe.component.threads) == ([2], ['MainThread'])
     assert host.count('dropped_overflow') == 1
 

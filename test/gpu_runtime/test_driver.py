@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from gpu_runtime import driver as driver_module
 from gpu_runtime.driver import Driver
 from gpu_runtime.driver import NOT_READY
 from gpu_runtime.errors import CudaError
@@ -126,3 +127,9 @@ def test_a_device_that_cannot_be_used_is_told(library: Library) -> None:
     library.status['cuDevicePrimaryCtxRetain'] = 2
     with pytest.raises(CudaError, match=r'cuDevicePrimaryCtxRetain\(cuda:1\) .* status 2'):
         Driver(DEVICE, library, library)
+
+
+def test_a_machine_without_the_driver_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver_module, 'LIBRARY', 'libnodriver.so.1')
+    with pytest.raises(CudaError, match=r'no CUDA driver: libnodriver\.so\.1'):
+        Driver(DEVICE)

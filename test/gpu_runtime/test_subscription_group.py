@@ -10,6 +10,7 @@ import time
 import pytest
 
 from gpu_runtime.frame_bus import FrameBus
+from gpu_runtime.overflow import Overflow
 from gpu_runtime.subscription_group import SubscriptionGroup
 
 Group = SubscriptionGroup[int]
@@ -289,3 +290,37 @@ def test_what_merely_waits_is_not_the_reader_s(bus: FrameBus[int]) -> None:
         time.sleep(0.001)
     assert served.read == []
     served.close()
+
+
+def test_a_retry_that_is_not_needed_is_left_to_who_brings_the_next_item() -> None:
+    """Unless that one waits for room, and so will not bring it."""
+    bus: FrameBus[int] = FrameBus()
+    changed = threading.Condition()
+    queue = bus.subscribe('a', 'reader', overflow=Overflow.BLOCK, changed=changed)
+    reader = SubscriptionGroup((queue,), changed)
+    answers: list[bool | None] = [None]
+    tried: list[int] = []
+
+    def at_once(index: int, item: int) -> bool | None:
+        tried.append(item)
+        return answers[0]
+
+    reader.serve(at_once)
+    waiting = threading.Thread(target=reader.take, daemon=True)
+    waiting.start()
+    while not reader._waiting:
+        time.sleep(0.001)
+    publish(bus, 'a', 1)
+    reader.retry(needed=False)
+    assert tried == [1]
+    blocked = threading.Thread(target=publish, args=(bus, 'a', 2), daemon=True)
+    blocked.start()
+    while not queue.blocked:
+        time.sleep(0.001)
+    answers[0] = True
+    reader.retry(needed=False)
+    blocked.join(5.0)
+    assert not blocked.is_alive() and not queue.blocked
+    assert tried[-2:] == [1, 2]
+    reader.close()
+    waiting.join()
