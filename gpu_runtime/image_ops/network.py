@@ -213,7 +213,7 @@ class NetworkStep:
         )
         if size != (found.shape[2], found.shape[1]):
             found = resized(found, *size)
-        return _replaced(picture, found * 255.0)  # whoever writes it saturates
+        return _replaced(picture, found.clamp(0, 1) * 255.0)
 
     def close(self) -> None:
         """Release the network."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+import threading
 from typing import TYPE_CHECKING
 
 from gpu_runtime.errors import ModelError
@@ -16,6 +17,10 @@ from gpu_runtime.models.static_shapes import StaticShapeModule
 if TYPE_CHECKING:
     import onnx
     import torch
+
+
+_TEACHING = threading.Lock()
+"""What onnx2torch learns it refuses to learn twice, and components are prepared side by side."""
 
 
 def load_onnx(path: Path) -> torch.nn.Module:
@@ -90,8 +95,9 @@ def _normalise(graph: onnx.GraphProto) -> None:
 def _require_convertible(model: onnx.ModelProto, path: Path) -> None:
     from onnx2torch.node_converters import get_converter
 
-    register_grid_sample()
-    register_opset18()
+    with _TEACHING:
+        register_grid_sample()
+        register_opset18()
     versions = {opset.domain: opset.version for opset in model.opset_import}
     missing = set()
     for node in model.graph.node:

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 import json
 import os
 from pathlib import Path
 import subprocess
 import sys
+import time
+from typing import Any
 import zipfile
 
 import onnx
@@ -22,6 +25,7 @@ from gpu_runtime.errors import ModelError
 from gpu_runtime.models import ModelSource
 from gpu_runtime.models import SourceKind
 from gpu_runtime.models import weights_download
+from gpu_runtime.models.grid_sample import register_grid_sample
 
 CPU = torch.device('cpu')
 NAME = 'mobilenet_v3_small'
@@ -147,6 +151,32 @@ def test_onnx_operation_that_cannot_be_converted(tmp_path: Path, op: str, domain
     source = ModelSource.parse(str(save_onnx(tmp_path / 'a.onnx', op, domain=domain)))
     with pytest.raises(ModelError, match=op):
         source.load(device=CPU)
+
+
+def test_onnx_files_are_loaded_side_by_side_from_the_first_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As components are prepared; onnx2torch refuses to learn an operation twice."""
+    from onnx2torch.node_converters import registry
+
+    source = ModelSource.parse(str(save_onnx(tmp_path / 'a.onnx')))
+    source.load(device=CPU)
+    known = registry._CONVERTER_REGISTRY.items()
+    untaught = {op: make for op, make in known if op.operation_type != 'GridSample'}
+    assert len(untaught) < len(known)
+    add = registry.add_converter
+
+    def slowly(**operation: Any) -> Any:
+        time.sleep(0.02)
+        return add(**operation)
+
+    monkeypatch.setattr(registry, '_CONVERTER_REGISTRY', untaught)
+    monkeypatch.setattr(registry, 'add_converter', slowly)
+    register_grid_sample.cache_clear()
+    with ThreadPoolExecutor(4) as pool:
+        loaded = list(pool.map(lambda _: source.load(device=CPU), range(4)))
+    assert len(loaded) == 4
+    assert len(untaught) == len(known)
 
 
 def test_onnx_node_names_are_never_run(tmp_path: Path) -> None:
