@@ -206,7 +206,7 @@ class NetworkStep:
         height = self._height or -(-picture.height // multiple) * multiple
         if (width, height) != (picture.width, picture.height):
             planes = resized(planes, width, height)
-        found = self._require_picture(self._model(planes[None].clamp(0, 255) / 255.0))
+        found = self._require_picture(self._model(planes[None].clamp(0, 255).div_(255.0)))
         size = (
             round(picture.width * found.shape[2] / width),
             round(picture.height * found.shape[1] / height),
