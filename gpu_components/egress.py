@@ -135,12 +135,11 @@ class Egress:
             return True
 
     def _has_room(self) -> bool:
-        if self._taken < ON_DEVICE or len(self._events) < ON_DEVICE:
-            return self._taken < IN_FLIGHT
-        try:
-            return self._taken < IN_FLIGHT and self._events[0].passed()
-        except RuntimeError:  # the device is lost, as the work will find out
+        if self._taken < ON_DEVICE:
             return True
+        # Behind a device that is lost there is room too: the work will find out.
+        unfinished = len(self._events) == ON_DEVICE and not self._events[0].settled()
+        return self._taken < IN_FLIGHT and not unfinished
 
     def release(self) -> bool:
         """Give a place back; return whether none is taken now."""

@@ -152,7 +152,7 @@ class Completions:
         with self._changed:
             first = [(lane.waiting[0], lane) for lane in self._lanes if lane.waiting]
             for (_, event, work), lane in sorted(first, key=lambda one: one[0][0]):
-                if not lane.busy and _is_over(event):
+                if not lane.busy and event.settled():
                     lane.busy = True
                     lane.waiting.popleft()
                     return lane, work
@@ -168,11 +168,3 @@ class Completions:
                 lane.busy = False
                 if not lane.waiting:
                     self._changed.notify_all()
-
-
-def _is_over(event: Event) -> bool:
-    """Return whether an event has passed, or never will."""
-    try:
-        return event.passed()
-    except RuntimeError:
-        return True

@@ -1,6 +1,6 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Copies to, from and on the device, enqueued by one call each."""
+"""Copies to and from the device, enqueued by one call each."""
 
 from __future__ import annotations
 
@@ -37,12 +37,13 @@ class DeviceCopies:
 
     def to_device(self, address: int, tensor: torch.Tensor, stream: Stream) -> None:
         """
-        Copy page-locked memory into a tensor.  Does not block.
+        Copy bytes into a tensor.  Does not block.
 
         Parameters
         ----------
         address : int
-            Of the first byte; the memory is not written to until the copy is done.
+            Of the first byte, in page-locked memory or on the device; not written to until the
+            copy is done.
         tensor : torch.Tensor
             Contiguous, on the device; says how many bytes.
         stream : Stream
@@ -55,27 +56,6 @@ class DeviceCopies:
 
         """
         self._enqueue(tensor.data_ptr(), address, tensor.nbytes, stream)
-
-    def on_device(self, source: torch.Tensor, target: torch.Tensor, stream: Stream) -> None:
-        """
-        Copy the bytes of a tensor into another one.  Does not block.
-
-        Parameters
-        ----------
-        source : torch.Tensor
-            Contiguous, on the device.
-        target : torch.Tensor
-            Contiguous, on the device, of as many bytes.
-        stream : Stream
-            On which the copy is ordered.
-
-        Raises
-        ------
-        CudaError
-            If it cannot be enqueued.
-
-        """
-        self._enqueue(target.data_ptr(), source.data_ptr(), target.nbytes, stream)
 
     def to_host(self, tensor: torch.Tensor, slab: PinnedSlab, stream: Stream) -> NDArray[Any]:
         """

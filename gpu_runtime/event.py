@@ -45,6 +45,13 @@ class Event:
             self._over = self._shelf.driver.passed(self.raw)
         return self._over
 
+    def settled(self) -> bool:
+        """Return whether the event has passed, or never will since the device is lost."""
+        try:
+            return self.passed()
+        except RuntimeError:
+            return True
+
     @property
     def over(self) -> bool:
         """Whether it is known already that the event has passed: the device is not asked."""

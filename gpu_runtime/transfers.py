@@ -1,6 +1,6 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""Copies between host and device, one upload per picture and one small download per result."""
+"""Copies between host and device: one upload per picture, one small download per result."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class Transfers:
         if self._copies is None:
             target.copy_(source)
         else:
-            self._copies.on_device(source, target, stream)
+            self._copies.to_device(source.data_ptr(), target, stream)
 
     def _to_host(self, tensor: torch.Tensor, slab: PinnedSlab, stream: Stream) -> NDArray[Any]:
         if self._copies is not None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import threading
 from typing import Any
 
+from later_event import Later
 import numpy as np
 from probe import Host
 from probe import Listener
@@ -26,7 +27,6 @@ from gpu_components.output import Output
 from gpu_components.output import Result
 from gpu_components.output_ports import OutputPorts
 from gpu_runtime.errors import CudaError
-from gpu_runtime.event import Event
 from gpu_runtime.header import Header
 
 OUTPUTS = (Output('text', String), Output('other', String), Output('picture', Image, bus=True))
@@ -214,23 +214,6 @@ def test_what_was_published_is_not_in_use_any_more(way: Way) -> None:
     way.egress.submit(batch, way.stream, way.stream.record(timing=True))
     way.host.wait_count('processed', 3)
     assert not any(frame._users for frame in frames)
-
-
-class Later(Event):
-    """An event that passes when it is told to, or never will."""
-
-    __slots__ = ('ended', 'fault')
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ended = False
-        self.fault: Exception | None = None
-
-    def passed(self) -> bool:
-        """Return what was told, or raise it."""
-        if self.fault is not None:
-            raise self.fault
-        return self.ended
 
 
 def test_few_wait_for_the_device_and_some_more_on_their_way_out(way: Way) -> None:

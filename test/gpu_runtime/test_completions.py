@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+from later_event import Later
 import pytest
 import torch
 
@@ -18,21 +19,6 @@ from gpu_runtime.errors import CudaError
 from gpu_runtime.event import Event
 from gpu_runtime.semaphore import Semaphore
 from gpu_runtime.stream import Stream
-
-
-class Later(Event):
-    """An event that passes when it is told to, or never will."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ended = False
-        self.fault: Exception | None = None
-
-    def passed(self) -> bool:
-        """Return what was told, or raise it."""
-        if self.fault is not None:
-            raise self.fault
-        return self.ended
 
 
 class Told(Stream):

@@ -132,6 +132,20 @@ class Served:
         while not self.reader.closed:
             self.read += self.reader.take(self.timeout_s)
 
+    def begin(self, *answers: bool | None) -> list[int]:
+        """Start the reader, answer so from then on, and return the items that are tried."""
+        tried: list[int] = []
+        left = list(answers)
+
+        def at_once(index: int, item: int) -> bool | None:
+            tried.append(item)
+            return left.pop(0)
+
+        self.reader.serve(at_once)
+        self.thread.start()
+        self.wait()
+        return tried
+
     def wait(self) -> None:
         """Wait until the reader waits."""
         end_s = time.monotonic() + 5.0
@@ -208,16 +222,7 @@ def test_the_reader_gets_nothing_while_an_item_is_taken(bus: FrameBus[int]) -> N
 def test_what_may_wait_is_taken_when_it_is_tried_again(bus: FrameBus[int]) -> None:
     """On the thread that tries; the reader sleeps on."""
     served = Served(bus)
-    answers: list[bool | None] = [None, None, True]
-    tried: list[int] = []
-
-    def at_once(index: int, item: int) -> bool | None:
-        tried.append(item)
-        return answers.pop(0)
-
-    served.reader.serve(at_once)
-    served.thread.start()
-    served.wait()
+    tried = served.begin(None, None, True)
     publish(bus, 'b', 5)
     served.reader.retry()
     time.sleep(0.05)
@@ -231,10 +236,7 @@ def test_what_may_wait_is_taken_when_it_is_tried_again(bus: FrameBus[int]) -> No
 
 def test_what_is_refused_at_a_later_try_is_the_reader_s(bus: FrameBus[int]) -> None:
     served = Served(bus)
-    answers: list[bool | None] = [None, False]
-    served.reader.serve(lambda index, item: answers.pop(0))
-    served.thread.start()
-    served.wait()
+    served.begin(None, False)
     publish(bus, 'a', 5)
     served.reader.retry()
     end_s = time.monotonic() + 5.0
@@ -247,16 +249,7 @@ def test_what_is_refused_at_a_later_try_is_the_reader_s(bus: FrameBus[int]) -> N
 def test_what_waits_comes_before_what_is_brought(bus: FrameBus[int]) -> None:
     """Who brings an item also hands on those that had to wait, and none of them is dropped."""
     served = Served(bus)
-    tried: list[int] = []
-    answers: list[bool | None] = [None, True, True]
-
-    def at_once(index: int, item: int) -> bool | None:
-        tried.append(item)
-        return answers.pop(0)
-
-    served.reader.serve(at_once)
-    served.thread.start()
-    served.wait()
+    tried = served.begin(None, True, True)
     (queue,) = bus.channel('a').subscriptions
     queue.depth = 1
     publish(bus, 'a', 5)
