@@ -80,3 +80,24 @@ captured graph.
 def limit_workspaces() -> None:
     """Have torch give cuBLAS little memory, unless the user set how much; before its first use."""
     os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', CUBLAS_WORKSPACE)
+
+
+STACK_BYTES = 256
+"""
+Stack of a thread on the device (decision 019).  CUDA's default is 1 KiB, set aside for each thread
+that the device can run at once: 264 MiB on an H100.  A kernel that is known to need more gets more
+when it is launched; who recurses, or calls by pointer, has to set the limit
+(`cudaDeviceSetLimit`_).
+
+.. _cudaDeviceSetLimit: https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__DEVICE.html
+"""
+
+
+def limit_stacks() -> None:
+    """Set little memory aside for the stacks of the current device; waits for its work."""
+    from cuda.bindings import runtime
+
+    stack = runtime.cudaLimit.cudaLimitStackSize
+    status, now = runtime.cudaDeviceGetLimit(stack)
+    if int(status) == 0 and now > STACK_BYTES:
+        runtime.cudaDeviceSetLimit(stack, STACK_BYTES)  # where it is refused, CUDA's default holds

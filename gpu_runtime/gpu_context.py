@@ -13,6 +13,7 @@ import torch
 
 from gpu_runtime.camera_model import CameraModel
 from gpu_runtime.completions import Completions
+from gpu_runtime.device import limit_stacks
 from gpu_runtime.device import limit_workspaces
 from gpu_runtime.device import resolve_device
 from gpu_runtime.device import share_allocator
@@ -102,6 +103,7 @@ class GpuContext:
         if self.device.type == 'cuda':
             limit_workspaces()
             torch.cuda.set_device(self.device)
+            limit_stacks()
             share_allocator()
         self.streams = StreamPool(self.device)
         self.pinned = PinnedPool(self.device)

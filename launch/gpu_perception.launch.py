@@ -26,8 +26,8 @@ from launch import Action
 from launch import LaunchContext
 from launch import LaunchDescription
 
-FAST_DDS_2 = ('humble', 'iron', 'jazzy')
-"""Distributions whose Fast DDS looks for its profile under the older name."""
+FAST_DDS_2 = os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy')
+"""Whether Fast DDS looks for its profile under the older name, and spells it the older way."""
 
 
 def shared(*parts: str) -> PathJoinSubstitution:
@@ -91,7 +91,9 @@ ARGUMENTS = (
     ),
     DeclareLaunchArgument(
         'fastdds_profile',
-        default_value=shared('params', 'fastdds_large_images.xml'),
+        default_value=shared(
+            'params', f'{"fastrtps" if FAST_DDS_2 else "fastdds"}_large_images.xml'
+        ),
         description='Fast DDS profile; not used if the environment names one already.',
     ),
 )
@@ -161,5 +163,5 @@ def _profile(_: LaunchContext) -> list[SetEnvironmentVariable]:
     if any(name in os.environ for name in names):
         return []
     # One of them only: with both, later versions load the file twice and complain.
-    name = names[os.environ.get('ROS_DISTRO') not in FAST_DDS_2]
+    name = names[not FAST_DDS_2]
     return [SetEnvironmentVariable(name, LaunchConfiguration('fastdds_profile'))]

@@ -41,8 +41,10 @@ QUIET_S = 2.0
 DRAIN_S = 60.0
 ROUND_S = 1.5
 FRESH_S = 5.0
-WARM_HZ = 2.0
-WARM_FRAMES = 2
+WARM_HZ = 4.0
+WARM_FRAMES = 8
+"""Results of each output that nobody counts: a graph is captured after some frames."""
+
 FEWEST_FRAMES = 3
 ANSWER_S = 120.0
 CONFIGURE, ACTIVATE, DEACTIVATE = 1, 3, 4

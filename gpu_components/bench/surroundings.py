@@ -8,13 +8,13 @@ import os
 from pathlib import Path
 import sys
 
+from gpu_components.doctor.shm_profile import own_profile
 from gpu_components.doctor.shm_profile import VARIABLES
 from gpu_components.resources import resolve_path
 from gpu_runtime.errors import ParameterError
 
 DOMAIN_ID = '79'
 SOURCE_TREE = Path(__file__).resolve().parents[2]
-PROFILE = 'params/fastdds_large_images.xml'
 RIVALS = SOURCE_TREE / 'test' / 'bench' / 'naive_nodes.py'
 """The rivals are no part of an installation."""
 
@@ -44,11 +44,10 @@ def environment(threads: str = '') -> dict[str, str]:
     found.setdefault('ROS_DOMAIN_ID', DOMAIN_ID)
     # Python wheels of ROS have their package index in the environment's own prefix.
     found.setdefault('AMENT_PREFIX_PATH', sys.prefix)
-    profile = _profile()
-    for variable in VARIABLES:
+    for variable in VARIABLES:  # version 3 warns of the name for version 2
         found.pop(variable, None)
-    old = found.get('ROS_DISTRO') in ('humble', 'jazzy')  # Fast DDS 2; version 3 warns of its name
-    found['FASTRTPS_DEFAULT_PROFILES_FILE' if old else 'FASTDDS_DEFAULT_PROFILES_FILE'] = profile
+    variable, file = own_profile(found)
+    found[variable] = _profile(file)
     found['PYTHONFAULTHANDLER'] = '1'
     if (SOURCE_TREE / 'setup.py').exists():
         found['PYTHONPATH'] = os.pathsep.join(
@@ -57,9 +56,9 @@ def environment(threads: str = '') -> dict[str, str]:
     return found
 
 
-def _profile() -> str:
-    source = SOURCE_TREE / PROFILE
-    return str(source) if source.exists() else resolve_path(f'package://gpu_perception/{PROFILE}')
+def _profile(file: str) -> str:
+    source = SOURCE_TREE / file
+    return str(source) if source.exists() else resolve_path(f'package://gpu_perception/{file}')
 
 
 def rivals_script(path: str) -> Path:

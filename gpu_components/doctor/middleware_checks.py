@@ -12,6 +12,7 @@ from gpu_components.doctor.finding import ERROR
 from gpu_components.doctor.finding import Finding
 from gpu_components.doctor.finding import OK
 from gpu_components.doctor.finding import WARNING
+from gpu_components.doctor.shm_profile import own_profile
 from gpu_components.doctor.shm_profile import profile_file
 from gpu_components.doctor.shm_profile import segment_bytes
 from gpu_components.resources import resolve_path
@@ -20,8 +21,6 @@ from gpu_runtime.errors import ParameterError
 MIB = 1 << 20
 NEEDED_SEGMENT = 32 * MIB
 """A 4K rgb8 image and its header; see params/fastdds_large_images.xml."""
-
-PROFILE = 'package://gpu_perception/params/fastdds_large_images.xml'
 
 
 def middleware() -> Iterator[Finding]:
@@ -42,8 +41,8 @@ def _segment() -> Finding:
             'Fast DDS segment',
             WARNING,
             'no profile set: 512 KiB of shared memory, in which large images are lost',
-            f'export FASTDDS_DEFAULT_PROFILES_FILE={_profile()} (FASTRTPS_DEFAULT_PROFILES_FILE '
-            'before Kilted), for camera drivers too; launch files of this package do it',
+            f'export {own_profile(os.environ)[0]}={_profile()}, for camera drivers too; launch '
+            'files of this package do it',
         )
     try:
         size = segment_bytes(profile)
@@ -57,10 +56,11 @@ def _segment() -> Finding:
 
 
 def _profile() -> str:
+    _, file = own_profile(os.environ)
     try:
-        return resolve_path(PROFILE)
+        return resolve_path(f'package://gpu_perception/{file}')
     except ParameterError:
-        return 'params/fastdds_large_images.xml'
+        return file
 
 
 def _shared_memory() -> Finding:

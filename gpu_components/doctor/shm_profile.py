@@ -1,6 +1,6 @@
 # Copyright 2026 The gpu_perception Authors
 # SPDX-License-Identifier: Apache-2.0
-"""How much shared memory Fast DDS has for images, by the profile in the environment."""
+"""Profiles of Fast DDS: this package's, the one in the environment, and its room for images."""
 
 from __future__ import annotations
 
@@ -16,6 +16,32 @@ VARIABLES = (
 
 DEFAULT_SEGMENT = 512 * 1024
 """Bytes without a profile (Fast DDS documentation, shared memory transport)."""
+
+
+FAST_DDS_2 = ('humble', 'iron', 'jazzy')
+"""Distributions that have it."""
+
+
+def own_profile(environment: Mapping[str, str]) -> tuple[str, str]:
+    """
+    Return this package's profile.
+
+    Parameters
+    ----------
+    environment : Mapping of str to str
+        As for :func:`profile_file`; ``ROS_DISTRO`` tells the version of Fast DDS.
+
+    Returns
+    -------
+    variable : str
+        That names a profile to this version.
+    file : str
+        In the package's share folder.  Each version refuses the file of the other.
+
+    """
+    if environment.get('ROS_DISTRO') in FAST_DDS_2:
+        return VARIABLES[1], 'params/fastrtps_large_images.xml'
+    return VARIABLES[0], 'params/fastdds_large_images.xml'
 
 
 def profile_file(environment: Mapping[str, str]) -> Path | None:

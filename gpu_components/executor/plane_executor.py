@@ -25,8 +25,9 @@ from gpu_components.executor.error_policy import apply_policy
 from gpu_components.executor.error_policy import ErrorPolicy
 from gpu_components.executor.error_policy import log_and_continue
 from gpu_components.executor.parked_tasks import ParkedTasks
-from gpu_components.executor.ready_task import next_ready_task
+from gpu_components.executor.ready_task import limit_s
 from gpu_components.executor.ready_task import ReadyTask
+from gpu_components.executor.ready_task import ReadyTasks
 from gpu_components.executor.subscription_reader import SubscriptionReader
 from gpu_components.executor.worker_pool import WorkerPool
 
@@ -86,8 +87,9 @@ class PlaneExecutor(Executor):
         self._pool = WorkerPool(control_threads, 'control', self._run)
         self._on_error = on_error
         self._stop = threading.Event()
-        self._wait_lock = threading.RLock()  # held while rclpy's wait generator runs
+        self._wait_lock = threading.RLock()  # held by who waits for what is ready
         self._parked = ParkedTasks(self._submit)
+        self._ready = ReadyTasks(self, on_error)
         self.reader = SubscriptionReader(on_error, context)
 
     def spin(self) -> None:
@@ -166,6 +168,8 @@ class PlaneExecutor(Executor):
             for ready in self._pool.close():
                 ready.abandon()
             self._parked.stop()
+            if has_lock:
+                self._ready.close()
             workers_ended = self._pool.join(left_s())
             return super().shutdown(0) and has_lock and reader_ended and workers_ended
         finally:
@@ -178,7 +182,7 @@ class PlaneExecutor(Executor):
         if not self._take_turn(timeout_sec, condition):
             return
         try:
-            ready = next_ready_task(self, timeout_sec, condition, self._on_error)
+            ready = self._ready.next(timeout_sec, condition)
         finally:
             self._wait_lock.release()
         if ready is not None:
@@ -188,11 +192,9 @@ class PlaneExecutor(Executor):
         self, timeout_sec: float | TimeoutObject | None, condition: _StopCondition
     ) -> bool:
         """Wait for the lock, unless the thread that spins already has done what was wanted."""
-        limit_s = timeout_sec.timeout if isinstance(timeout_sec, TimeoutObject) else timeout_sec
-        if limit_s is None or limit_s < 0:
-            limit_s = float('inf')
-        deadline = time.monotonic() + limit_s
-        while not self._wait_lock.acquire(timeout=min(limit_s, _TURN_S)):
+        longest_s = limit_s(timeout_sec)
+        deadline = time.monotonic() + longest_s
+        while not self._wait_lock.acquire(timeout=min(longest_s, _TURN_S)):
             if condition() or not self.context.ok() or time.monotonic() >= deadline:
                 return False
         return True

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 import inspect
+from math import inf
 import time
 from typing import Any
 
@@ -26,6 +27,7 @@ from rclpy.executors import TimeoutObject
 from rclpy.node import Node
 from rclpy.task import Task
 
+from gpu_components.executor.control_wait import ControlWait
 from gpu_components.executor.error_policy import apply_policy
 from gpu_components.executor.error_policy import ErrorPolicy
 
@@ -86,45 +88,130 @@ class ReadyTask:
             self.entity._executor_event = False
 
 
-def next_ready_task(
-    executor: Executor,
-    timeout_sec: float | TimeoutObject | None,
-    condition: Callable[[], bool],
-    on_error: ErrorPolicy,
-) -> ReadyTask | None:
-    """
-    Wait for one callback to become ready; each is given out once.
+@dataclass(frozen=True)
+class _Round:
+    """A condition; rclpy goes on with what it found before only while it gets an equal one."""
 
-    Blocks. One thread at a time may wait on one executor.
+    number: int
+    condition: Callable[[], bool]
+
+    def __call__(self) -> bool:
+        return self.condition()
+
+
+class ReadyTasks:
+    """
+    Gives out the callbacks of an executor as they become ready, each once.
+
+    Who calls: one thread at a time.
 
     Parameters
     ----------
     executor : Executor
         Whose nodes and tasks to wait for.
-    timeout_sec : float, TimeoutObject or None
-        Seconds; None or negative waits without limit.
-    condition : callable
-        Ends the wait when true. Equal conditions in consecutive calls let rclpy hand out all that
-        one wait found before it waits again.
     on_error : ErrorPolicy
         Hears of a wait that failed for another reason than an entity or context going away.
 
+    """
+
+    def __init__(self, executor: Executor, on_error: ErrorPolicy) -> None:
+        self._executor = executor
+        self._on_error = on_error
+        self._wait = ControlWait(executor)
+        self._nodes: list[Node] = []  # that the last wait found, until they have no more
+        self._round = 0
+
+    def next(
+        self, timeout_sec: float | TimeoutObject | None, condition: Callable[[], bool]
+    ) -> ReadyTask | None:
+        """
+        Wait for one callback to become ready. Blocks.
+
+        Parameters
+        ----------
+        timeout_sec : float, TimeoutObject or None
+            Seconds; None or negative waits without limit.
+        condition : callable
+            Ends the wait when true. Equal conditions in consecutive calls let rclpy hand out all
+            that one wait found before it waits again.
+
+        Returns
+        -------
+        ReadyTask or None
+            None after a timeout, a shutdown, a failed wait, or when the condition is true.
+
+        """
+        try:
+            return self._next(limit_s(timeout_sec), condition)
+        except _NOTHING_TO_DO:
+            return None
+        except Exception as error:
+            if self._executor.context.ok():
+                apply_policy(self._on_error, error, None, None)
+                time.sleep(_PAUSE_S)
+            return None
+
+    def close(self) -> None:
+        """Let go of what is waited for."""
+        self._wait.close()
+        self._nodes = []
+
+    def _next(self, longest_s: float, condition: Callable[[], bool]) -> ReadyTask | None:
+        deadline_s = time.monotonic() + longest_s
+        ready = self._found(condition)
+        left_s = longest_s
+        while ready is None and left_s >= 0 and not condition() and self._executor.context.ok():
+            nodes = self._wait.wait(-1 if left_s == inf else int(left_s * 1e9))
+            if nodes is None:
+                return self._taken(None if left_s == inf else left_s, None, condition)
+            self._nodes = nodes
+            self._round += 1
+            ready = self._found(condition)
+            left_s = inf if longest_s == inf else deadline_s - time.monotonic()
+        return ready
+
+    def _found(self, condition: Callable[[], bool]) -> ReadyTask | None:
+        """Return the next of what the last wait found."""
+        nodes: list[Node] | None = self._nodes
+        if _has_tasks(self._executor):
+            nodes, self._round = None, self._round + 1
+        if nodes == []:
+            return None
+        try:
+            return self._taken(0, nodes, _Round(self._round, condition))
+        except _NOTHING_TO_DO:
+            self._nodes = []
+            return None
+
+    def _taken(
+        self, timeout_s: float | None, nodes: list[Node] | None, condition: Callable[[], bool]
+    ) -> ReadyTask:
+        task, entity, node = self._executor.wait_for_ready_callbacks(timeout_s, nodes, condition)
+        return ReadyTask(task, entity, node, _detach(self._executor, task))
+
+
+def limit_s(timeout_sec: float | TimeoutObject | None) -> float:
+    """
+    Return a timeout as rclpy has them in seconds.
+
+    Parameters
+    ----------
+    timeout_sec : float, TimeoutObject or None
+        None or negative is without limit.
+
     Returns
     -------
-    ReadyTask or None
-        None after a timeout, a shutdown, a failed wait, or when the condition is true.
+    float
+        Infinite without limit.
 
     """
-    try:
-        task, entity, node = executor.wait_for_ready_callbacks(timeout_sec, None, condition)
-    except _NOTHING_TO_DO:
-        return None
-    except Exception as error:
-        if executor.context.ok():
-            apply_policy(on_error, error, None, None)
-            time.sleep(_PAUSE_S)
-        return None
-    return ReadyTask(task, entity, node, _detach(executor, task))
+    seconds = timeout_sec.timeout if isinstance(timeout_sec, TimeoutObject) else timeout_sec
+    return inf if seconds is None or seconds < 0 else float(seconds)
+
+
+def _has_tasks(executor: Executor) -> bool:
+    """Return whether there is something to run that no wait would find."""
+    return bool(getattr(executor, '_tasks', None) or getattr(executor, '_ready_tasks', None))
 
 
 def _detach(executor: Executor, task: Task[Any]) -> bool:

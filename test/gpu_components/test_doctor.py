@@ -9,6 +9,7 @@ import io
 import json
 import os
 from pathlib import Path
+import shutil
 import subprocess
 import sys
 
@@ -30,6 +31,7 @@ from gpu_components.doctor.ros_checks import messages
 from gpu_components.doctor.run import findings
 from gpu_components.doctor.run import run_doctor
 from gpu_components.doctor.shm_profile import DEFAULT_SEGMENT
+from gpu_components.doctor.shm_profile import own_profile
 from gpu_components.doctor.shm_profile import segment_bytes
 from gpu_components.doctor.shm_profile import VARIABLES
 
@@ -111,6 +113,7 @@ def test_the_segment_size_is_judged(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 def test_profiles_are_read_with_and_without_namespace(tmp_path: Path) -> None:
     assert segment_bytes(PROFILE) == 64 << 20
+    assert segment_bytes(PROJECT / own_profile({'ROS_DISTRO': 'jazzy'})[1]) == 64 << 20
     path = tmp_path / 'profile.xml'
     path.write_text('<dds xmlns="http://e/x"><segment_size> 77 </segment_size></dds>')
     assert segment_bytes(path) == 77
@@ -119,6 +122,55 @@ def test_profiles_are_read_with_and_without_namespace(tmp_path: Path) -> None:
     path.write_text('<dds>')
     with pytest.raises(ValueError, match='not XML'):
         segment_bytes(path)
+
+
+def test_each_version_has_the_profile_that_it_can_read() -> None:
+    spelled = {'humble': 'heartbeatPeriod', 'jazzy': 'heartbeatPeriod'}
+    for distribution in ('humble', 'jazzy', 'kilted', 'rolling', ''):
+        _, file = own_profile({'ROS_DISTRO': distribution})
+        period = spelled.get(distribution, 'heartbeat_period')
+        assert f'<{period}>' in (PROJECT / file).read_text('utf-8')
+
+
+_HELD = """
+import os
+import rclpy
+
+def held():  # shared memory that this process maps
+    with open('/proc/self/maps') as maps:
+        lines = [line.split() for line in maps]
+    return {
+        line[5]: os.stat(line[5]).st_size for line in lines
+        if len(line) == 6 and line[5].startswith('/dev/shm/') and os.path.exists(line[5])
+    }
+
+rclpy.init()
+node = rclpy.create_node('held')
+print(rclpy.get_rmw_implementation_identifier(), max(held().values(), default=0))
+rclpy.shutdown()
+"""
+
+
+@pytest.mark.ros
+def test_fast_dds_takes_the_profile() -> None:
+    """It refuses a whole file for one word that it does not know, and goes on without."""
+    if shutil.disk_usage('/dev/shm').free < 128 << 20:
+        pytest.skip('/dev/shm has no room for a segment of 64 MiB')
+    variable, file = own_profile(os.environ)
+    surroundings = {k: v for k, v in os.environ.items() if k not in VARIABLES}
+    run = subprocess.run(
+        [sys.executable, '-c', _HELD],
+        env=surroundings | {variable: str(PROJECT / file)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    middleware_name, largest = run.stdout.split()
+    if 'fastrtps' not in middleware_name:
+        pytest.skip('another RMW than Fast DDS')
+    assert int(largest) >= 64 << 20
+    assert 'XMLPARSER' not in run.stderr
 
 
 @pytest.mark.ros
