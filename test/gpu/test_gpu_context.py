@@ -23,13 +23,42 @@ from context_bench import reserved
 from context_bench import rounds
 from context_bench import run
 from context_bench import SPEC
+from cuda.bindings import runtime
+import cupy
 from latch import Latch
 import pytest
 import torch
 
+from gpu_runtime.device import STACK_BYTES
 from gpu_runtime.gpu_context import GpuContext
 
 pytestmark = pytest.mark.gpu
+
+
+_SCATTERED = cupy.RawKernel(
+    """
+    extern "C" __global__ void scattered(const int* order, int* out) {
+        int kept[512];  // two KiB of the thread's own memory, since indices are not known
+        for (int i = 0; i < 512; ++i) kept[i] = i * (threadIdx.x + 1);
+        out[blockIdx.x * blockDim.x + threadIdx.x] = kept[order[threadIdx.x]];
+    }
+    """,
+    'scattered',
+)
+
+
+def test_a_kernel_that_needs_more_than_the_stacks_that_are_set_aside_gets_more(
+    context: GpuContext,
+) -> None:
+    status, nbytes = runtime.cudaDeviceGetLimit(runtime.cudaLimit.cudaLimitStackSize)
+    assert (int(status), nbytes) == (0, STACK_BYTES)
+    order = torch.randperm(512, dtype=torch.int32, device=DEVICE)[:256].contiguous()
+    blocks = 4096
+    out = torch.zeros(blocks, 256, dtype=torch.int32, device=DEVICE)
+    _SCATTERED((blocks,), (256,), (cupy.asarray(order), cupy.asarray(out)))
+    torch.cuda.synchronize()
+    threads = torch.arange(1, 257, dtype=torch.int32, device=DEVICE)
+    assert torch.equal(out, (order * threads).expand(blocks, 256))
 
 
 def test_two_hundred_frames_allocate_nothing_and_never_synchronise(context: GpuContext) -> None:

@@ -7,13 +7,17 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 import logging
 import os
+from typing import Any
 
+from cuda.bindings import runtime
 import pytest
 import torch
 
 from gpu_runtime.device import CUBLAS_WORKSPACE
+from gpu_runtime.device import limit_stacks
 from gpu_runtime.device import limit_workspaces
 from gpu_runtime.device import resolve_device
+from gpu_runtime.device import STACK_BYTES
 from gpu_runtime.errors import CudaError
 from gpu_runtime.errors import ParameterError
 from gpu_runtime.errors import SpecMismatchError
@@ -52,6 +56,26 @@ def test_workspaces_are_small_unless_the_user_says_otherwise(
     monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG')
     limit_workspaces()
     assert os.environ['CUBLAS_WORKSPACE_CONFIG'] == CUBLAS_WORKSPACE
+
+
+@pytest.mark.parametrize(
+    ('status', 'now', 'then'),
+    [(0, 1024, STACK_BYTES), (0, 64, 64), (0, STACK_BYTES, STACK_BYTES), (801, 1024, 1024)],
+    ids=['default', 'less already', 'as it should be', 'not supported'],
+)
+def test_stacks_are_limited_but_never_raised(
+    monkeypatch: pytest.MonkeyPatch, status: int, now: int, then: int
+) -> None:
+    limits = {runtime.cudaLimit.cudaLimitStackSize: now}
+
+    def set_limit(limit: Any, nbytes: int) -> tuple[int]:
+        limits[limit] = nbytes
+        return (0,)
+
+    monkeypatch.setattr(runtime, 'cudaDeviceGetLimit', lambda limit: (status, limits[limit]))
+    monkeypatch.setattr(runtime, 'cudaDeviceSetLimit', set_limit)
+    limit_stacks()
+    assert list(limits.values()) == [then]
 
 
 def test_device_names_on_a_machine_without_a_gpu(no_gpu: None) -> None:
