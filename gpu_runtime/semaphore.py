@@ -11,6 +11,9 @@ import time
 from gpu_runtime.errors import GpuPerceptionError
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_BRIEF = ctypes.PyDLL(None)
+"""The same for what does not wait: who is woken gets the interpreter lock later (decision 020)."""
+
 _NBYTES = 64
 """More than ``sem_t`` has anywhere: 32 bytes in glibc and in musl on 64 bits."""
 
@@ -45,7 +48,7 @@ class Semaphore:
 
     def post(self) -> None:
         """Let one that waits go on, now or later."""
-        _LIBC.sem_post(self._pointer)
+        _BRIEF.sem_post(self._pointer)
 
     def wait(self, timeout_s: float) -> bool:
         """

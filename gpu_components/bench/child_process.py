@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+import contextlib
 import json
 from pathlib import Path
 import queue
@@ -160,7 +161,15 @@ class ChildProcess:
         return self.receive(timeout_s)
 
     def close(self) -> None:
-        """End the process as Ctrl-C does, and by force if it stays; blocks until it has ended."""
+        """
+        End the process as Ctrl-C does, and by force if it stays; blocks until it has ended.
+
+        Whoever is talked to ends with its standard input too: a shell lets what it starts in the
+        background ignore Ctrl-C, and all that starts from there.
+        """
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
         try:
@@ -168,6 +177,5 @@ class ChildProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(END_S)
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()

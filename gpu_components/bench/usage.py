@@ -93,7 +93,8 @@ class Usage:
 
         """
         total_s = self.total_s - before.total_s
-        return 100.0 * (self.busy_s - before.busy_s) / total_s if total_s else 0.0
+        busy_s = self.busy_s - before.busy_s
+        return min(100.0, 100.0 * busy_s / total_s) if total_s else 0.0  # sums of days are rounded
 
 
 def _cpu_s(pid: int) -> float:

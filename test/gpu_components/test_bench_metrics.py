@@ -6,12 +6,17 @@ from __future__ import annotations
 
 import math
 import os
+from pathlib import Path
+import signal
+import sys
 import time
 from typing import Any
 
 import pytest
 
 from gpu_components.bench.accounting import playing_of
+from gpu_components.bench.child_process import ChildProcess
+from gpu_components.bench.child_process import END_S
 from gpu_components.bench.drops import drops_by_cause
 from gpu_components.bench.performance import conclude
 from gpu_components.bench.performance import Performance
@@ -234,3 +239,18 @@ def test_cpu_time_of_a_process_is_what_it_used() -> None:
     assert after.ms_since(before)['me'] == pytest.approx(spent_ms, abs=40.0)
     assert 0.0 < after.percent_since(before) <= 100.0
     assert resident_bytes(os.getpid()) > 1 << 20
+
+
+def test_who_is_talked_to_ends_even_where_ctrl_c_is_ignored(tmp_path: Path) -> None:
+    """As in what a shell has started in the background."""
+    script = 'from gpu_components.bench.serve import serve; serve(lambda n: n + 1)'
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        command = [sys.executable, '-c', script]
+        child = ChildProcess('child', command, os.environ, tmp_path / 'child.log', talks=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert child.ask(60.0, n=1) == 2
+    began_s = time.monotonic()
+    child.close()
+    assert time.monotonic() - began_s < END_S / 2
