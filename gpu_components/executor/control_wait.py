@@ -150,6 +150,7 @@ class _WaitSet:
             by_pointer[pointer]
             for kind, by_pointer in self._node_of.items()
             for pointer in wait_set.get_ready_entities(kind)
+            if pointer in by_pointer  # not so what a waitable has added
         ]
         triggered = wait_set.get_ready_entities('guard_condition')
         for guard, node in guards:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from rclpy.executors import Executor
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.guard_condition import GuardCondition
 from rclpy.node import Node
+from rclpy.timer import Timer
 from rclpy.waitable import NumberOfEntities
 from rclpy.waitable import Waitable
 from spinning import NodeFactory
@@ -164,6 +166,52 @@ class _Bell(Waitable[bool]):
     async def execute(self, taken_data: bool) -> None:
         if taken_data:
             self.heard.set()
+
+
+class _Metronome(Waitable[bool]):
+    """Waits for a timer that no node knows, as actions do for their services."""
+
+    def __init__(self, node: Node, context: Context) -> None:
+        super().__init__(ReentrantCallbackGroup())
+        clock = node.get_clock()
+        self.timer = Timer(None, None, 10_000_000, clock, context=context)
+        self.ticks = 0
+        node.add_waitable(self)
+
+    def __enter__(self) -> None:
+        self.timer.handle.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self.timer.handle.__exit__(*error)
+
+    def get_num_entities(self) -> NumberOfEntities:
+        return NumberOfEntities(num_timers=1)
+
+    def add_to_wait_set(self, wait_set: Any) -> None:
+        self._index = wait_set.add_timer(self.timer.handle)
+
+    def is_ready(self, wait_set: Any) -> bool:
+        return bool(wait_set.is_ready('timer', self._index))
+
+    def take_data(self) -> bool:
+        self.timer.handle.call_timer()
+        return True
+
+    async def execute(self, taken_data: bool) -> None:
+        self.ticks += taken_data
+
+
+def test_a_waitable_may_wait_for_what_its_node_does_not_know(
+    any_executor: Executor, context: Context, make_node: NodeFactory
+) -> None:
+    node = make_node('n')
+    any_executor.add_node(node)
+    metronome = _Metronome(node, context)
+    began_s = time.monotonic()
+    with spinning(any_executor):
+        assert wait_until(lambda: metronome.ticks >= 20)
+    assert 0.15 < time.monotonic() - began_s < 2.0
+    metronome.timer.destroy()
 
 
 def test_a_waitable_with_a_guard_condition_is_heard(
