@@ -86,6 +86,7 @@ class Completions:
         self._lanes: list[Lane] = []
         self._changed = threading.Condition()
         self._signals = Semaphore()
+        self._owed = 0  # signals that came while the lane of their work was busy with another
         self._numbers = count()
         self._threads: list[threading.Thread] = []
         self._closed = False
@@ -142,17 +143,22 @@ class Completions:
 
     def _run(self) -> None:
         while not self._closed:
-            self._signals.wait(LOOK_S)
-            while (found := self._next()) is not None:
+            signalled = self._signals.wait(LOOK_S)
+            with self._changed:
+                self._owed += signalled
+            while (found := self._next(look=not signalled)) is not None:
                 self._do(*found)
                 found = None  # a thread that waits holds nothing
 
-    def _next(self) -> tuple[Lane, Work] | None:
-        """Return the oldest work whose event has passed; its lane is busy then."""
+    def _next(self, *, look: bool) -> tuple[Lane, Work] | None:
+        """Return the oldest work whose event has passed, one for each signal; its lane is busy."""
         with self._changed:
+            if not self._owed and not look:
+                return None
             first = [(lane.waiting[0], lane) for lane in self._lanes if lane.waiting]
             for (_, event, work), lane in sorted(first, key=lambda one: one[0][0]):
                 if not lane.busy and event.settled():
+                    self._owed = max(0, self._owed - 1)
                     lane.busy = True
                     lane.waiting.popleft()
                     return lane, work
