@@ -24,6 +24,8 @@ from gpu_runtime.engines import builder
 from gpu_runtime.engines.compilers import COMPILERS
 
 COMMAND = (sys.executable, str(Path(__file__).resolve()))
+MOMENT_S = 0.2
+"""Long enough to be told of: what is over when somebody looks is not."""
 
 
 class Wrong(torch.nn.Module):
@@ -68,6 +70,7 @@ class QuickCompiler:
         precision: str,
     ) -> str:
         """Record, or do what goes wrong; never twice."""
+        time.sleep(MOMENT_S)
         if file.exists():
             raise FileExistsError(f'{file.name} is built again')
         if self.what == 'build':

@@ -42,6 +42,8 @@ class Serving:
         builds = self.context.engines
         assert builds is not None
         builds.command = self.command
+        self.stage = self.context.metrics.stage(STAGE)
+        self.stage.note = self._note  # type: ignore[method-assign]
         with self.account.use():
             self.model = load_model(
                 ModelSource.parse(self.model_file),
@@ -62,18 +64,22 @@ class Serving:
         with self.account.use():
             self.model.prepare((x,))
 
+    def _note(self, name: str, text: str) -> None:
+        """Keep each state, also one that is over before anybody looks."""
+        if name == 'engine' and text:
+            self.told.append(text)
+        type(self.stage).note(self.stage, name, text)
+
     @property
     def note(self) -> str:
         """What diagnostics tell."""
-        return self.context.metrics.stage(STAGE).snapshot().notes.get('engine', '')
+        return self.stage.snapshot().notes.get('engine', '')
 
     def until(self, start: str, x: torch.Tensor, timeout_s: float = 300.0) -> int:
         """Serve until a state comes; returns how many calls that took."""
         end, calls = time.monotonic() + timeout_s, 0
         while not self.note.startswith(start):
             assert time.monotonic() < end, self.told
-            if [self.note] != self.told[-1:]:
-                self.told.append(self.note)
             self.model(x)
             calls += 1
             time.sleep(0.02)  # the builder needs the processor too

@@ -49,7 +49,6 @@ def built(
             assert not serving.model._engines
             before = serving.model(x)
             serving.calls = serving.until('ready', x)  # type: ignore[attr-defined]
-            serving.told.append(serving.note)
             assert list(serving.model._engines) == [((x.shape, x.dtype),)]
             torch.testing.assert_close(serving.model(x), before)
     yield serving
