@@ -11,6 +11,7 @@ spinning thread.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 import threading
 import time
 from typing import Any
@@ -153,11 +154,10 @@ class PlaneExecutor(Executor):
             True when all callbacks have ended, apart from the calling one.
 
         """
-        unlimited = timeout_sec is None or timeout_sec < 0
-        deadline = float('inf') if timeout_sec is None else time.monotonic() + timeout_sec
+        deadline = time.monotonic() + limit_s(timeout_sec)
 
         def left_s() -> float | None:
-            return None if unlimited else max(0.0, deadline - time.monotonic())
+            return None if deadline == inf else max(0.0, deadline - time.monotonic())
 
         self._stop.set()
         self.wake()

@@ -11,6 +11,8 @@ from probe import Host
 import pytest
 import rclpy
 from rclpy.context import Context
+from rclpy.executors import Executor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from spinning import NodeFactory
@@ -54,6 +56,17 @@ def make_node(context: Context) -> Iterator[NodeFactory]:
 def errors() -> list[tuple[BaseException, object | None, Node | None]]:
     """Return the list that :func:`executor` and :func:`reader` report their errors to."""
     return []
+
+
+@pytest.fixture(
+    params=[SingleThreadedExecutor, MultiThreadedExecutor, PlaneExecutor],
+    ids=lambda kind: kind.__name__,
+)
+def any_executor(request: pytest.FixtureRequest, context: Context) -> Iterator[Executor]:
+    """Make an executor, stock ones and ours: what holds for those has to hold for this."""
+    executor: Executor = request.param(context=context)
+    yield executor
+    executor.shutdown()
 
 
 @pytest.fixture

@@ -136,17 +136,12 @@ _HELD = """
 import os
 import rclpy
 
-def held():  # shared memory that this process maps
-    with open('/proc/self/maps') as maps:
-        lines = [line.split() for line in maps]
-    return {
-        line[5]: os.stat(line[5]).st_size for line in lines
-        if len(line) == 6 and line[5].startswith('/dev/shm/') and os.path.exists(line[5])
-    }
-
 rclpy.init()
 node = rclpy.create_node('held')
-print(rclpy.get_rmw_implementation_identifier(), max(held().values(), default=0))
+with open('/proc/self/maps') as maps:
+    mapped = {line.split()[-1] for line in maps if '/dev/shm/' in line}
+sizes = [os.stat(path).st_size for path in mapped if os.path.exists(path)]
+print(rclpy.get_rmw_implementation_identifier(), max(sizes, default=0))
 rclpy.shutdown()
 """
 

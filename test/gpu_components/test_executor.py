@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 import threading
 import time
 from typing import Any
@@ -14,10 +13,7 @@ import pytest
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.client import Client
-from rclpy.context import Context
 from rclpy.executors import Executor
-from rclpy.executors import MultiThreadedExecutor
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.task import Future
 from spinning import NodeFactory
 from spinning import spinning
@@ -25,15 +21,6 @@ from spinning import wait_until
 from std_srvs.srv import Trigger
 
 from gpu_components.executor import PlaneExecutor
-
-STOCK_AND_OURS = [SingleThreadedExecutor, MultiThreadedExecutor, PlaneExecutor]
-
-
-@pytest.fixture(params=STOCK_AND_OURS, ids=lambda kind: kind.__name__)
-def any_executor(request: pytest.FixtureRequest, context: Context) -> Iterator[Executor]:
-    executor: Executor = request.param(context=context)
-    yield executor
-    executor.shutdown()
 
 
 def test_runs_a_function_as_a_task(any_executor: Executor) -> None:

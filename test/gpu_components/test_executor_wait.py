@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 import threading
 import time
 from typing import Any
@@ -15,7 +14,6 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.context import Context
 from rclpy.exceptions import InvalidHandle
 from rclpy.executors import Executor
-from rclpy.executors import MultiThreadedExecutor
 from rclpy.guard_condition import GuardCondition
 from rclpy.node import Node
 from rclpy.timer import Timer
@@ -27,13 +25,6 @@ from spinning import wait_until
 
 from gpu_components.executor import control_wait
 from gpu_components.executor import PlaneExecutor
-
-
-@pytest.fixture(params=[MultiThreadedExecutor, PlaneExecutor], ids=lambda kind: kind.__name__)
-def any_executor(request: pytest.FixtureRequest, context: Context) -> Iterator[Executor]:
-    executor: Executor = request.param(context=context)
-    yield executor
-    executor.shutdown()
 
 
 @pytest.fixture
@@ -133,27 +124,35 @@ def test_a_guard_condition_runs_once_its_group_is_free(
         assert not called.wait(0.2), 'it was triggered once and ran again'
 
 
-class _Bell(Waitable[bool]):
-    """Waits for a guard condition of its own."""
+class _Alone(Waitable[bool]):
+    """Waits for something that no node knows."""
 
-    def __init__(self, node: Node, context: Context) -> None:
+    def __init__(self, node: Node, waited_for: GuardCondition | Timer) -> None:
         super().__init__(ReentrantCallbackGroup())
-        self.guard = GuardCondition(None, None, context=context)
-        self.heard = threading.Event()
-        self._ready = False
+        self.handle = waited_for.handle
         node.add_waitable(self)
 
     def __enter__(self) -> None:
-        self.guard.handle.__enter__()
+        self.handle.__enter__()
 
     def __exit__(self, *error: object) -> None:
-        self.guard.handle.__exit__(*error)
+        self.handle.__exit__(*error)
+
+
+class _Bell(_Alone):
+    """Of a guard condition of its own."""
+
+    def __init__(self, node: Node, context: Context) -> None:
+        self.guard = GuardCondition(None, None, context=context)
+        self.heard = threading.Event()
+        self._ready = False
+        super().__init__(node, self.guard)
 
     def get_num_entities(self) -> NumberOfEntities:
         return NumberOfEntities(num_gcs=1)
 
     def add_to_wait_set(self, wait_set: Any) -> None:
-        self._index = wait_set.add_guard_condition(self.guard.handle)
+        self._index = wait_set.add_guard_condition(self.handle)
 
     def is_ready(self, wait_set: Any) -> bool:
         self._ready = self._ready or wait_set.is_ready('guard_condition', self._index)
@@ -168,33 +167,25 @@ class _Bell(Waitable[bool]):
             self.heard.set()
 
 
-class _Metronome(Waitable[bool]):
-    """Waits for a timer that no node knows, as actions do for their services."""
+class _Metronome(_Alone):
+    """Of a timer of its own, as actions are of services."""
 
     def __init__(self, node: Node, context: Context) -> None:
-        super().__init__(ReentrantCallbackGroup())
-        clock = node.get_clock()
-        self.timer = Timer(None, None, 10_000_000, clock, context=context)
+        self.timer = Timer(None, None, 10_000_000, node.get_clock(), context=context)
         self.ticks = 0
-        node.add_waitable(self)
-
-    def __enter__(self) -> None:
-        self.timer.handle.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        self.timer.handle.__exit__(*error)
+        super().__init__(node, self.timer)
 
     def get_num_entities(self) -> NumberOfEntities:
         return NumberOfEntities(num_timers=1)
 
     def add_to_wait_set(self, wait_set: Any) -> None:
-        self._index = wait_set.add_timer(self.timer.handle)
+        self._index = wait_set.add_timer(self.handle)
 
     def is_ready(self, wait_set: Any) -> bool:
         return bool(wait_set.is_ready('timer', self._index))
 
     def take_data(self) -> bool:
-        self.timer.handle.call_timer()
+        self.handle.call_timer()
         return True
 
     async def execute(self, taken_data: bool) -> None:
