@@ -118,7 +118,8 @@ class ReadyTasks:
         self._executor = executor
         self._on_error = on_error
         self._wait = ControlWait(executor)
-        self._nodes: list[Node] = []  # that the last wait found, until they have no more
+        # Of the last wait, until they have no more; None where rclpy waits for all of them.
+        self._nodes: list[Node] | None = []
         self._round = 0
 
     def next(
@@ -161,10 +162,9 @@ class ReadyTasks:
         ready = self._found(condition)
         left_s = longest_s
         while ready is None and left_s >= 0 and not condition() and self._executor.context.ok():
-            nodes = self._wait.wait(-1 if left_s == inf else int(left_s * 1e9))
-            if nodes is None:
+            self._nodes = self._wait.wait(-1 if left_s == inf else int(left_s * 1e9))
+            if self._nodes is None:
                 return self._taken(None if left_s == inf else left_s, None, condition)
-            self._nodes = nodes
             self._round += 1
             ready = self._found(condition)
             left_s = inf if longest_s == inf else deadline_s - time.monotonic()
@@ -172,7 +172,9 @@ class ReadyTasks:
 
     def _found(self, condition: Callable[[], bool]) -> ReadyTask | None:
         """Return the next of what the last wait found."""
-        nodes: list[Node] | None = self._nodes
+        nodes = self._nodes
+        if nodes is None:  # a new wait would lose what rclpy's own has found and not given out
+            return None
         if _has_tasks(self._executor):
             nodes, self._round = None, self._round + 1
         if nodes == []:

@@ -224,3 +224,23 @@ def test_a_waitable_with_a_guard_condition_is_heard(
         seen = len(ticks)
         assert wait_until(lambda: len(ticks) > seen + 2)
     bell.guard.destroy()
+
+
+def test_a_task_costs_no_other_waitable_its_turn(
+    any_executor: Executor, context: Context, make_node: NodeFactory
+) -> None:
+    """Both are found by one wait, which has reset what they wait for."""
+    node = make_node('n')
+    any_executor.add_node(node)
+    bells = [_Bell(node, context) for _ in range(2)]
+    any_executor.spin_once(0.0)
+    for bell in bells:
+        bell.guard.trigger()
+    any_executor.spin_once(0.2)
+    task = any_executor.create_task(lambda: 'done')
+    for _ in range(8):
+        any_executor.spin_once(0.2)
+    assert wait_until(task.done)
+    assert all(bell.heard.wait(1.0) for bell in bells)
+    for bell in bells:
+        bell.guard.destroy()
