@@ -87,7 +87,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         publisher, monitor = start_publisher(scenario, folder), start_monitor(scenario, folder)
         stack.callback(publisher.close)
         stack.callback(monitor.close)
-        container = _start_container(stack, str(pipeline), str(device))
+        container = start_container(stack, str(pipeline), str(device))
         clock = GilClock()
         _warm(publisher, monitor)
         frames = max(1, round(options.rate_hz * options.seconds))
@@ -114,12 +114,14 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         }
 
 
-def _start_container(stack: ExitStack, pipeline: str, device: str) -> Container:
+def start_container(stack: ExitStack, pipeline: str, device: str, **parameters: Any) -> Container:
+    """Run the container in this process, with a pipeline file, until the stack is closed."""
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     stack.callback(rclpy.shutdown)
     executor = PlaneExecutor()
-    parameters = [Parameter('device', value=device), Parameter('torch_threads', value=THREADS)]
-    container = Container(executor, parameter_overrides=parameters)
+    parameters |= {'device': device, 'torch_threads': THREADS}
+    overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+    container = Container(executor, parameter_overrides=overrides)
     stack.callback(executor.shutdown, timeout_sec=5.0)
     stack.callback(container.close)
     threading.Thread(target=executor.spin, name='control', daemon=True).start()
@@ -171,7 +173,7 @@ def table(report: dict[str, Any]) -> Table:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; see the module."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--size', type=_size, default=(640, 480))
+    parser.add_argument('--size', type=picture_size, default=(640, 480))
     parser.add_argument('--device', default='auto')
     parser.add_argument('--detector', default='fasterrcnn_resnet50_fpn')
     parser.add_argument('--rate-hz', type=float, default=10.0)
@@ -186,7 +188,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _size(text: str) -> tuple[int, int]:
+def picture_size(text: str) -> tuple[int, int]:
+    """Read WxH."""
     width, _, height = text.partition('x')
     return int(width), int(height)
 
