@@ -44,9 +44,12 @@ from gpu_runtime.engines import EngineStore
 from gpu_runtime.errors import GpuPerceptionError
 from gpu_runtime.errors import WiringError
 from gpu_runtime.gpu_context import GpuContext
+from gpu_runtime.preload import preload
 
 if TYPE_CHECKING:
     from gpu_components.executor import PlaneExecutor
+
+preload()  # before components import parts of it on threads of their own
 
 
 class Container(Node):

@@ -13,7 +13,6 @@ import threading
 import rclpy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
-import torchvision.models.detection  # noqa: F401  takes seconds: before any request waits for it
 
 from gpu_components.container import Container
 from gpu_components.executor import PlaneExecutor

@@ -209,3 +209,18 @@ def test_plugins_and_executables_are_installed() -> None:
     assert ('console_scripts', 'gpu_container') in names
     assert ('console_scripts', 'gpu_perception') in names
     assert ('rclpy_components', 'gpu_perception::ObjectDetector') in names
+
+
+def test_the_container_imports_all_of_the_runtime_before_threads_do() -> None:
+    """Threads that import a package from two ends get modules that are not complete."""
+    script = (
+        'import gpu_components.container, gpu_runtime, pkgutil, sys\n'
+        'modules = pkgutil.walk_packages(gpu_runtime.__path__, "gpu_runtime.")\n'
+        'names = [module.name for module in modules]\n'
+        'assert len(names) > 100, names\n'
+        'print([name for name in names if name not in sys.modules])\n'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', script], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.splitlines()[-1] == '[]'
