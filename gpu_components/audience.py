@@ -39,16 +39,17 @@ class Audience:
         Returns
         -------
         frozenset of str
-            Not older than :data:`REMEMBERED_S`.
+            Not older than :data:`REMEMBERED_S`; the same object while nobody comes or goes.
 
         """
         heard, asked_s = self._answer
         now_s = time.monotonic()
         if now_s - asked_s > REMEMBERED_S:
-            heard = frozenset(
+            found = frozenset(
                 topic
                 for topic, publisher in self._publishers.items()
                 if publisher.get_subscription_count() > 0
             )
+            heard = heard if found == heard else found
             self._answer = (heard, now_s)  # in one step; who asks beside this finds the same
         return heard

@@ -61,6 +61,8 @@ class CapturedCompute:
         Current on the thread that calls.
     account : MemoryAccount
         The component's; graphs are booked there.
+    wanted : callable
+        Returns what tells which outputs are wanted now; compared only.
     tell : callable
         Gets for people what became of it: ``replayed``, why not, or nothing.
 
@@ -71,12 +73,14 @@ class CapturedCompute:
         component: Component[Any, Any],
         stream: Stream,
         account: MemoryAccount,
+        wanted: Callable[[], object],
         tell: Callable[[str], None] = lambda state: None,
     ) -> None:
         self._component = component
         self._context: GpuContext = component.context
         self._stream = stream
         self._account = account
+        self._wanted = wanted
         self._kind: object = None
         self._alike = 0
         self._captured: _Captured | None = None
@@ -115,14 +119,14 @@ class CapturedCompute:
         Returns
         -------
         sequence of dict
-            One entry per frame; their tensors are overwritten by the next call.
+            One entry per frame; their tensors are contiguous, and overwritten by the next call.
 
         """
         captured = self._captured
         assert captured is not None
         for stand_in, frame in zip(captured.stand_ins, frames, strict=True):
             self._context.transfers.copy(frame.use(self._stream), stand_in.data, self._stream)
-        captured.graph.replay()
+        self._stream.launch(captured.graph.replay)
         return captured.graph.result
 
     def learn(self, frames: Sequence[Any]) -> _Computed | None:
@@ -177,7 +181,7 @@ class CapturedCompute:
         return (
             [frame.format for frame in frames],
             [component.camera(frame) for frame in frames],
-            [component.wants(output.topic) for output in component.outputs],
+            self._wanted(),
         )
 
     def _capture(self, frames: Sequence[Frame], kind: object) -> None:
@@ -238,7 +242,9 @@ class CapturedCompute:
     def _again(self, result: Result | Frame) -> Result:
         """Return a result that holds for every frame whose work the graph did."""
         if isinstance(result, Result):
-            return result if result.bus is None else replace(result, bus=_copied(result.bus))
+            bus = None if result.bus is None else _copied(result.bus)
+            tensors = tuple(tensor.contiguous() for tensor in result.tensors)
+            return replace(result, tensors=tensors, bus=bus)
         context, layout, camera = self._context, result.format, result.camera_info
 
         def derived(frame: Frame, tensors: tuple[torch.Tensor, ...], stream: Stream) -> Frame:

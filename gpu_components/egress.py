@@ -20,6 +20,8 @@ from typing import Any
 from typing import NamedTuple
 from typing import TYPE_CHECKING
 
+import torch
+
 from gpu_components.messages import image_message
 from gpu_components.output import Result
 from gpu_components.raw_sender import RawSender
@@ -28,8 +30,6 @@ from gpu_components.turns import TURNS
 from gpu_runtime.frame import Frame
 
 if TYPE_CHECKING:
-    import torch
-
     from gpu_components.output import Results
     from gpu_components.output_ports import OutputPorts
     from gpu_runtime.download import Download
@@ -63,7 +63,7 @@ class _Pending(NamedTuple):
 
     frames: list[Frame]
     stream: Stream
-    started: Event
+    started: Event | None
     download: Download
     outgoing: list[_Outgoing]
 
@@ -137,9 +137,10 @@ class Egress:
     def _has_room(self) -> bool:
         if self._taken < ON_DEVICE:
             return True
+        if self._taken >= IN_FLIGHT:
+            return False
         # Behind a device that is lost there is room too: the work will find out.
-        unfinished = len(self._events) == ON_DEVICE and not self._events[0].settled()
-        return self._taken < IN_FLIGHT and not unfinished
+        return len(self._events) < ON_DEVICE or self._events[0].settled()
 
     def release(self) -> bool:
         """Give a place back; return whether none is taken now."""
@@ -149,7 +150,7 @@ class Egress:
             return not self._taken
 
     def submit(
-        self, batch: Sequence[tuple[Frame, Results]], stream: Stream, started: Event
+        self, batch: Sequence[tuple[Frame, Results]], stream: Stream, started: Event | None
     ) -> None:
         """
         Hand over results, for the place taken before; does not block.
@@ -161,21 +162,24 @@ class Egress:
             it, by the topics of its camera.
         stream : Stream
             On which they are being computed.
-        started : Event
-            Recorded before the computation.
+        started : Event or None
+            Recorded before the computation, with ``timing=True``; None where it is not timed.
 
         """
+        wanted = self._ports.wanted()
         outgoing: list[_Outgoing] = []
         tensors: list[torch.Tensor] = []
         for frame, results in batch:
             for topic, result in results.items():
-                self._put_on_bus(frame, topic, result, stream)
-                if self._ports.wants_ros(topic):
+                if topic in wanted.bus:
+                    self._put_on_bus(frame, topic, result, stream)
+                if topic in wanted.ros:
                     own, build = to_ros(result, stream)
                     arrays = slice(len(tensors), len(tensors) + len(own))
                     outgoing.append(_Outgoing(frame.header, self._ports[topic], build, arrays))
                     tensors += own
-        download = self._context.transfers.download(tensors, stream, timing=True)
+        timing = started is not None
+        download = self._context.transfers.download(tensors, stream, timing=timing)
         frames = [frame for frame, _ in batch]
         self._events.append(download.event)
         pending = _Pending(frames, stream, started, download, outgoing)
@@ -184,12 +188,12 @@ class Egress:
     def _put_on_bus(
         self, frame: Frame, topic: str, result: Result | Frame, stream: Stream
     ) -> None:
-        if not self._ports.wants_bus(topic):
-            return
         if isinstance(result, Frame):
             self._ports.put_on_bus(topic, result)
         elif result.bus is not None:
-            self._ports.put_on_bus(topic, result.bus(frame, result.tensors, stream))
+            with stream, torch.inference_mode():
+                item = result.bus(frame, result.tensors, stream)
+            self._ports.put_on_bus(topic, item)
 
     def _finish(self, pending: _Pending) -> None:
         try:
@@ -205,7 +209,8 @@ class Egress:
     def _publish(self, pending: _Pending) -> None:
         download = pending.download
         download.wait()
-        self._metrics.observe('device', download.event.seconds_since(pending.started))
+        if pending.started is not None:
+            self._metrics.observe('device', download.event.seconds_since(pending.started))
         for header, publisher, build, arrays in pending.outgoing:
             message = TURNS.run(partial(build, header, *download.arrays[arrays]))
             if isinstance(message, Serialized):
@@ -214,8 +219,8 @@ class Egress:
                 publisher.publish(message)
         for frame in pending.frames:
             frame.done(pending.stream)
-            self._metrics.processed(frame.header.stamp_ns)
-            self._metrics.observe('latency', time.monotonic() - frame.received_s)
+            latency_s = time.monotonic() - frame.received_s
+            self._metrics.processed(frame.header.stamp_ns, latency=latency_s)
 
 
 def to_ros(result: Result | Frame, stream: Stream) -> tuple[Any, Callable[..., Any]]:

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Set
 from dataclasses import replace
 from typing import Any
+from typing import NamedTuple
 from typing import TYPE_CHECKING
 
 from rclpy.qos import DurabilityPolicy
@@ -26,6 +26,24 @@ if TYPE_CHECKING:
 
 
 _NOTHING: frozenset[str] = frozenset()
+_UNASKED = (_NOTHING, ''), _NOTHING
+
+
+class Wanted(NamedTuple):
+    """
+    The outputs of a component that anybody would use.
+
+    Parameters
+    ----------
+    ros : frozenset of str
+        Topics that are to be published in ROS.
+    bus : frozenset of str
+        Topics that components of the process read.
+
+    """
+
+    ros: frozenset[str] = _NOTHING
+    bus: frozenset[str] = _NOTHING
 
 
 class OutputPorts:
@@ -77,6 +95,7 @@ class OutputPorts:
         every = (*latched, *of_cameras)
         self._publishers = {output.topic: self._publisher(output) for output in every}
         self._audience = Audience(self._publishers)
+        self._in_ros_of = _UNASKED
         self._bus_topics = {
             output.topic: node.resolve_topic_name(output.topic) for output in every if output.bus
         }
@@ -119,14 +138,34 @@ class OutputPorts:
 
     def _wants_one(self, topics: tuple[str, ...]) -> bool:
         """Return whether one of some topics is wanted, in ROS or on the bus."""
-        return not self._in_ros().isdisjoint(topics) or any(map(self.wants_bus, topics))
+        wanted = self.wanted()
+        return not (wanted.ros.isdisjoint(topics) and wanted.bus.isdisjoint(topics))
 
-    def _in_ros(self) -> Set[str]:
-        """Return the topics that are to be published in ROS now, latched ones left out."""
-        policy = self._policy()
-        if policy == 'auto':
-            return self._audience.heard()
-        return self._publishers.keys() if policy == 'always' else _NOTHING
+    def wanted(self) -> Wanted:
+        """
+        Return all outputs that anybody would use now.
+
+        Returns
+        -------
+        Wanted
+            Topics of single cameras.  As long as nothing changes it has the same sets, so that to
+            compare it with an earlier one takes no time.
+
+        """
+        bus = [topic for topic, channel in self._channels.items() if channel.wanted()]
+        return Wanted(self._in_ros(), frozenset(bus) if bus else _NOTHING)
+
+    def _in_ros(self) -> frozenset[str]:
+        """Return the topics that are to be published in ROS now."""
+        heard, policy = self._audience.heard(), self._policy()
+        asked, topics = self._in_ros_of
+        if asked != (heard, policy):  # at once, where they are the same objects
+            if policy == 'auto':
+                topics = heard.union(self._latched)
+            else:
+                topics = frozenset(self._publishers) if policy == 'always' else _NOTHING
+            self._in_ros_of = (heard, policy), topics
+        return topics
 
     def wants_bus(self, topic: str) -> bool:
         """
@@ -161,8 +200,6 @@ class OutputPorts:
             As the parameter ``publish`` says; a latched output waits for late subscribers.
 
         """
-        if topic in self._latched and self._policy() == 'auto':
-            return True
         return topic in self._in_ros()
 
     def wants_any(self, camera: str = '') -> bool:
@@ -226,5 +263,6 @@ class OutputPorts:
         """Destroy the publishers."""
         publishers, self._publishers = self._publishers, {}
         self._audience = Audience(self._publishers)
+        self._in_ros_of = _UNASKED
         for publisher in publishers.values():
             self._node.destroy_publisher(publisher)

@@ -147,8 +147,7 @@ class Stage:
     def _attempt(self, work: Callable[[], bool], what: Callable[[], str]) -> bool:
         """Return what some work tells; False if it fails, which is counted and logged."""
         try:
-            with self._links.stream, torch.inference_mode():
-                return work()
+            return work()
         except Exception as error:
             self._dropped(error, what())
             return False

@@ -38,11 +38,12 @@ class Channel(Generic[T]):
 
     def wanted(self) -> bool:
         """Return whether any subscriber would use an item now."""
-        return any(subscription.wanted() for subscription in self._subscriptions)
+        subscriptions = self._subscriptions
+        return bool(subscriptions) and any(each.wanted() for each in subscriptions)
 
     def wanting(self) -> tuple[Subscription[T], ...]:
         """Return the subscribers that would use an item now."""
-        return tuple(each for each in self._subscriptions if each.wanted())
+        return tuple([each for each in self._subscriptions if each.wanted()])
 
     def publish(self, item: T, subscriptions: Iterable[Subscription[T]] | None = None) -> None:
         """

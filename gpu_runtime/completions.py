@@ -144,15 +144,23 @@ class Completions:
     def _run(self) -> None:
         while not self._closed:
             signalled = self._signals.wait(LOOK_S)
-            with self._changed:
-                self._owed += signalled
-            while (found := self._next(look=not signalled)) is not None:
-                self._do(*found)
-                found = None  # a thread that waits holds nothing
+            found = self._next(signalled, look=not signalled)
+            while found is not None:
+                lane, work = found
+                self._do(work)
+                del found, work  # a thread that waits holds nothing
+                found = self._next(0, look=not signalled, done=lane)
 
-    def _next(self, *, look: bool) -> tuple[Lane, Work] | None:
+    def _next(
+        self, signals: int, *, look: bool, done: Lane | None = None
+    ) -> tuple[Lane, Work] | None:
         """Return the oldest work whose event has passed, one for each signal; its lane is busy."""
         with self._changed:
+            self._owed += signals
+            if done is not None:
+                done.busy = False
+                if not done.waiting:
+                    self._changed.notify_all()
             if not self._owed and not look:
                 return None
             first = [(lane.waiting[0], lane) for lane in self._lanes if lane.waiting]
@@ -164,13 +172,9 @@ class Completions:
                     return lane, work
         return None
 
-    def _do(self, lane: Lane, work: Work) -> None:
+    @staticmethod
+    def _do(work: Work) -> None:
         try:
             work()
-        except Exception:
+        except BaseException:  # whatever it is, the thread has others to serve
             _LOG.exception('what follows work on the device failed')
-        finally:
-            with self._changed:
-                lane.busy = False
-                if not lane.waiting:
-                    self._changed.notify_all()

@@ -55,6 +55,24 @@ class StageMetrics:
         with self._lock:
             self._samples[name].add(duration_s)
 
+    def add(self, *names: str, **durations_s: float) -> None:
+        """
+        Add to counters and timings in one step.
+
+        Parameters
+        ----------
+        *names : str
+            Counters that grow by one.
+        **durations_s : float
+            Seconds, by the names of timings.
+
+        """
+        with self._lock:
+            for name in names:
+                self._counts[name] += 1
+            for name, duration_s in durations_s.items():
+                self._samples[name].add(duration_s)
+
     def fail(self, cause: str, message: str) -> None:
         """
         Count a dropped frame and remember why.
@@ -89,7 +107,7 @@ class StageMetrics:
             else:
                 self._notes.pop(name, None)
 
-    def processed(self, stamp_ns: int) -> None:
+    def processed(self, stamp_ns: int, **durations_s: float) -> None:
         """
         Count a frame that is done.
 
@@ -97,11 +115,12 @@ class StageMetrics:
         ----------
         stamp_ns : int
             Its stamp.
+        **durations_s : float
+            As :meth:`add` takes them.
 
         """
-        with self._lock:
-            self._counts['processed'] += 1
-            self._stamp_ns = stamp_ns
+        self._stamp_ns = stamp_ns
+        self.add('processed', **durations_s)
 
     def snapshot(self) -> StageSnapshot:
         """Return a frozen copy."""

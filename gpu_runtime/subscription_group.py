@@ -100,8 +100,10 @@ class SubscriptionGroup(Generic[T]):
     def _next_index(self) -> int:
         """Return the subscription whose turn it is, of those that have items."""
         count = len(self._subscriptions)
-        turns = ((self._first + turn) % count for turn in range(count))
-        return next(index for index in turns if self._subscriptions[index].queued)
+        index = self._first
+        while not self._subscriptions[index].queued:
+            index = (index + 1) % count
+        return index
 
     @property
     def closed(self) -> bool:

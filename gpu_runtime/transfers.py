@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from typing import TYPE_CHECKING
 
@@ -87,20 +88,22 @@ class Transfers:
         source = np.frombuffer(data, np.uint8, nbytes, offset)
         self.uploads += 1
         if self._copies is None:
-            tensor = torch.empty(nbytes, dtype=torch.uint8)
+            tensor = self._empty(nbytes)
             np.copyto(tensor.numpy(), source)
             return tensor, Event()
-        with self._stream:
-            tensor = torch.empty(nbytes, dtype=torch.uint8, device=self.device)
-            slab = None if pinned else self._pinned.lease(nbytes, self._stream.name)
-            if slab is not None:
-                np.copyto(slab.array, source)
-            address = source.ctypes.data if slab is None else slab.address
-            self._copies.to_device(address, tensor, self._stream)
-            ready = self._stream.record()
+        tensor = self._stream.launch(partial(self._empty, nbytes))
+        slab = None if pinned else self._pinned.lease(nbytes, self._stream.name)
+        if slab is not None:
+            np.copyto(slab.array, source)
+        address = source.ctypes.data if slab is None else slab.address
+        self._copies.to_device(address, tensor, self._stream)
+        ready = self._stream.record()
         if slab is not None:
             self._pinned.release(slab, ready)
         return tensor, ready
+
+    def _empty(self, nbytes: int) -> torch.Tensor:
+        return torch.empty(nbytes, dtype=torch.uint8, device=self.device)
 
     def download(
         self, tensors: Sequence[torch.Tensor], stream: Stream, *, timing: bool = False

@@ -11,6 +11,7 @@ from typing import Any
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from gpu_components.sources.schedule import next_due
 from gpu_components.stage import Stage
@@ -114,12 +115,16 @@ class SourceStage(Stage):
         frame = self._next()
         if frame is not None:
             self._links.ports.put_on_bus(TOPIC, frame)
-            self._metrics.processed(frame.header.stamp_ns)
-            self._metrics.observe('latency', time.monotonic() - frame.received_s)
+            latency_s = time.monotonic() - frame.received_s
+            self._metrics.processed(frame.header.stamp_ns, latency=latency_s)
         return frame is not None
 
     def _next(self) -> Frame | None:
         """Read and upload a picture; None at the end."""
+        with self._links.stream, torch.inference_mode():
+            return self._read()
+
+    def _read(self) -> Frame | None:
         # One upload at a time: a source cannot fill page-locked memory ahead of the device.
         if not self._uploaded.passed():
             self._uploaded.wait_host()

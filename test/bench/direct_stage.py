@@ -48,7 +48,9 @@ class DirectStage:
         self._stream = context.streams.lease(self.name)
         with self._account.use():
             self.component.prepared = self.component.prepare(self.component.params)
-        self._captured = CapturedCompute(self.component, self._stream, self._account)
+        self._captured = CapturedCompute(
+            self.component, self._stream, self._account, lambda: self._wanted
+        )
 
     def enqueue(self, frame: Any, *, keep: bool = False) -> list[tuple[str, Any, Any]]:
         """Compute a frame; return topic, builder and download of what is wanted, or of all."""

@@ -64,6 +64,21 @@ def test_an_answer_holds_for_the_period(clock: Clock) -> None:
     assert publisher.asked == 3
 
 
+def test_an_answer_stays_the_same_object(clock: Clock) -> None:
+    """While nobody comes or goes: what follows from it need not be found out again."""
+    publisher = Publisher()
+    publisher.subscribers = 1
+    asked = Audience({'a': publisher})
+    first = asked.heard()
+    publisher.subscribers = 2
+    clock.now_s += REMEMBERED_S * 1.1
+    assert asked.heard() is first
+    publisher.subscribers = 0
+    clock.now_s += REMEMBERED_S * 1.1
+    assert asked.heard() == set()
+    assert publisher.asked == 3
+
+
 def test_threads_share_the_answer(clock: Clock) -> None:
     """They ask once, or at most once each where they begin together."""
     publisher = Publisher()

@@ -19,6 +19,7 @@ from rclpy.parameter import Parameter
 from spinning import wait_until
 import torch
 
+from gpu_components.frame_stage import TIMED
 from gpu_components.output import Results
 from gpu_runtime.errors import CudaError
 from gpu_runtime.frame import Frame
@@ -49,6 +50,16 @@ def test_nothing_is_computed_while_nobody_wants_the_result(host: Host) -> None:
     host.push(2)
     assert echo.take(5.0) is not None
     assert probe.component.stamps() == [2]
+
+
+def test_some_batches_are_timed_on_the_device(host: Host) -> None:
+    """The first too, so that slow cameras are told of; the host's times are of all."""
+    host.load(Probe, publish='always')
+    for stamp in range(2 * TIMED + 1):
+        host.push(stamp)
+        host.wait_count('processed', stamp + 1)
+    timings = host.metrics().timings
+    assert (timings['device'].count, timings['host'].count) == (3, 2 * TIMED + 1)
 
 
 def test_an_exception_costs_its_frame_only(host: Host) -> None:

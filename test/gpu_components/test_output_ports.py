@@ -51,6 +51,28 @@ def made(make_node: NodeFactory) -> Ports:
     return Ports(make_node('source'))
 
 
+def test_what_is_wanted_is_told_as_one_value(made: Ports) -> None:
+    """By topic, for ROS and for the bus; a latched output waits for who comes late."""
+    made.ports.advertise()
+    before = made.ports.wanted()
+    assert before == ({'label'}, set())
+    again = made.ports.wanted()
+    assert again.ros is before.ros and again.bus is before.bus
+    asking = True
+    read = made.bus.subscribe('/picture', 'reader', wanted=lambda: asking)
+    assert made.ports.wanted() == ({'label'}, {'picture'})
+    asking = False
+    assert made.ports.wanted() == before
+    made.policy = 'always'
+    assert made.ports.wanted() == ({'label', 'picture', 'text'}, set())
+    made.policy = 'never'
+    assert made.ports.wanted() == (set(), set())
+    made.policy = 'auto'
+    assert made.ports.wanted() == before
+    made.bus.unsubscribe(read)
+    made.ports.withdraw()
+
+
 @pytest.mark.parametrize(
     ('policy', 'alone', 'subscribed'),
     [('auto', False, True), ('always', True, True), ('never', False, False)],

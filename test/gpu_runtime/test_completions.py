@@ -120,15 +120,17 @@ def test_work_of_one_lane_never_overlaps(completions: Completions) -> None:
     assert (most[0], inside[0]) == (1, 0)
 
 
+@pytest.mark.parametrize('error', [ValueError('on purpose'), SystemExit(1)])
 def test_a_failure_costs_its_work_only(
-    completions: Completions, caplog: pytest.LogCaptureFixture
+    completions: Completions, caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:
     lane, stream, done = completions.lane(), Stream('stage', torch.device('cpu')), []
 
     def fail() -> None:
-        raise ValueError('on purpose')
+        raise error
 
-    lane.submit(Event(), stream, fail)
+    for _ in range(4):  # more than there are threads
+        lane.submit(Event(), stream, fail)
     lane.submit(Event(), stream, partial(done.append, 1))
     lane.close()
     assert done == [1]

@@ -38,6 +38,21 @@ def test_the_window_forgets_old_samples_but_counts_them() -> None:
     assert timing == Timing(WINDOW + 1, 1.0, 1.0, 1.0, 1.0)
 
 
+def test_several_are_added_in_one_step() -> None:
+    stage = Metrics().stage('/a')
+    stage.add('received', 'batches', queue=0.25)
+    stage.add('batches', queue=0.75, host=0.5)
+    stage.processed(17, latency=2.0)
+    snapshot = stage.snapshot()
+    assert snapshot.counts == {'received': 1, 'batches': 2, 'processed': 1}
+    assert {k: (t.count, t.max_s) for k, t in snapshot.timings.items()} == {
+        'queue': (2, 0.75),
+        'host': (1, 0.5),
+        'latency': (1, 2.0),
+    }
+    assert snapshot.stamp_ns == 17
+
+
 def test_drops_of_all_causes_are_summed() -> None:
     stage = StageMetrics()
     stage.count('processed', 7)
