@@ -9,7 +9,8 @@ What outputs cost that nobody takes.
 
 One container has the benchmark's components twice, each time with a camera inside the process:
 once as they are, once with nothing declared but the outputs that are watched. The cameras take
-turns, so that what else the machine does meets both alike. CPU is that of the whole process.
+turns, each first in every other round, so that what else the machine does meets both alike. CPU is
+that of the whole process.
 """
 
 from __future__ import annotations
@@ -187,11 +188,16 @@ def measure(options: argparse.Namespace) -> dict[str, dict[str, list[float]]]:
         cameras = Cameras(container, monitor)
         for space in found:
             cameras.warm(space)
-        for _ in range(options.rounds):
-            for space, figures in found.items():
+        for number in range(options.rounds):
+            for space in (OFFERED, BARE) if number % 2 else (BARE, OFFERED):
+                figures = found[space]
                 figures['cpu_ms'].append(cameras.play(space, options.rate_hz, options.seconds))
                 figures['device_us'].append(cameras.device_us(space))
     return found
+
+
+def _told(values: Sequence[float]) -> str:
+    return f'{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -206,11 +212,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     table = Table(title='per picture, median of the rounds, least and most')
     for heading in ('outputs', 'CPU, ms', 'on the device, us'):
         table.add_column(heading)
-    for space, figures in measure(parser.parse_args(argv)).items():
-        cells = (
-            f'{statistics.median(v):.3f} ({min(v):.3f} to {max(v):.3f})' for v in figures.values()
-        )
-        table.add_row('all declared' if space == OFFERED else 'only those watched', *cells)
+    found = measure(parser.parse_args(argv))
+    for space, label in ((OFFERED, 'all declared'), (BARE, 'only those watched')):
+        table.add_row(label, *map(_told, found[space].values()))
+    pairs = (zip(*(found[s][key] for s in (OFFERED, BARE)), strict=True) for key in found[BARE])
+    table.add_row('difference, round by round', *(_told([a - b for a, b in p]) for p in pairs))
     Console(width=None if sys.stdout.isatty() else 140).print(table)
     return 0
 
