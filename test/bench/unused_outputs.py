@@ -33,6 +33,7 @@ from rich.table import Table
 import yaml
 
 from gpu_components.bench.contenders import Setup
+from gpu_components.bench.contenders import SOURCE_NODE
 from gpu_components.bench.contenders import THREADS
 from gpu_components.bench.contenders import write_pipeline
 from gpu_components.bench.instruments import Monitors
@@ -44,6 +45,8 @@ from gpu_components.bench.scenario import STAGES
 from gpu_components.bench.session import ACTIVATE
 from gpu_components.bench.session import CONFIGURE
 from gpu_components.bench.session import DEACTIVATE
+from gpu_components.bench.session import WARM_FRAMES
+from gpu_components.bench.session import WARM_HZ
 from gpu_components.bench.surroundings import environment
 from gpu_components.component import Component
 from gpu_components.container import Container
@@ -57,7 +60,6 @@ from gpu_runtime.device import resolve_device
 
 START_S = 300.0
 DRAIN_S = 0.5
-WARM_HZ, WARM_FRAMES = 4.0, 10
 OFFERED, BARE = '/bench/camera_0', '/bench/camera_1'
 
 
@@ -126,7 +128,7 @@ class Cameras:
     def change(self, space: str, transition: int) -> None:
         """Ask for a lifecycle transition until it is granted."""
         deadline_s = time.monotonic() + START_S
-        node = f'{space}/camera'
+        node = f'{space}/{SOURCE_NODE}'
         while not self._monitor.ask(do='change_state', node=node, transition=transition):
             if time.monotonic() > deadline_s:
                 raise SystemExit(f'unused_outputs: {node} refused transition {transition}')
@@ -134,8 +136,8 @@ class Cameras:
 
     def play(self, space: str, rate_hz: float, seconds: float) -> float:
         """Return CPU milliseconds of the process per picture while one camera plays."""
-        value = {'name': 'rate_hz', 'values': [rate_hz], 'period_s': 0.0}
-        self._monitor.ask(do='set_remote_parameter', node=f'{space}/camera', **value)
+        node, value = f'{space}/{SOURCE_NODE}', {'values': [rate_hz], 'period_s': 0.0}
+        self._monitor.ask(do='set_remote_parameter', node=node, name='rate_hz', **value)
         before, began_s = self._processed(space), time.process_time()
         self.change(space, ACTIVATE)
         time.sleep(seconds)
@@ -155,9 +157,9 @@ class Cameras:
         deadline_s = time.monotonic() + START_S
         while time.monotonic() < deadline_s:
             self._monitor.ask(do='reset')
-            self.play(space, WARM_HZ, WARM_FRAMES / WARM_HZ)
+            self.play(space, WARM_HZ, (WARM_FRAMES + 2) / WARM_HZ)
             counts = self._monitor.ask(do='counts', since_ns=0)
-            if min(n for topic, n in counts.items() if topic.startswith(space)) >= WARM_FRAMES - 2:
+            if min(n for topic, n in counts.items() if topic.startswith(space)) >= WARM_FRAMES:
                 return
         raise SystemExit(f'unused_outputs: an output of {space} is silent')
 
