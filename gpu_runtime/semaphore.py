@@ -52,7 +52,7 @@ class Semaphore:
 
     def wait(self, timeout_s: float) -> bool:
         """
-        Wait for a signal, without the interpreter lock.
+        Wait for a signal, without the interpreter lock; one that came already is taken under it.
 
         Parameters
         ----------
@@ -65,6 +65,8 @@ class Semaphore:
             False after the timeout.
 
         """
+        if _BRIEF.sem_trywait(self._pointer) == 0:
+            return True
         end_s = time.time() + timeout_s
         until = _TimeSpec(int(end_s), int(end_s % 1.0 * 1e9))
         while _LIBC.sem_timedwait(self._pointer, ctypes.byref(until)) != 0:

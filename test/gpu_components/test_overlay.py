@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import sys
+import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -110,3 +113,51 @@ def test_no_class_writes_nothing() -> None:
     data = grey(layout)
     draw_lines(data, layout, [])
     assert (pixels_of(data, layout) == 100).all()
+
+
+@pytest.mark.parametrize(('left', 'cut'), [(-30, 'left'), (160, 'right')])
+def test_a_name_at_the_edge_shows_the_rest_of_it(left: int, cut: str) -> None:
+    """As in a wider picture at the same place."""
+    layout, wide = ImageFormat(200, 160, 'rgb8', 605), ImageFormat(300, 160, 'rgb8', 900)
+    box = np.array([[left, 80, left + 90, 120]], np.float32)
+    shift = 50 if cut == 'left' else 0
+    whole = drawn(wide, box + np.array([shift, 0, shift, 0], np.float32), ['traffic light'])
+    pixels = drawn(layout, box, ['traffic light'])
+    assert (pixels[:79] != 100).any()
+    assert (pixels[:79] == whole[:79, shift : shift + 200]).all()
+
+
+def test_a_name_below_the_picture_is_not_drawn() -> None:
+    """Nor is one that lies beside it."""
+    layout = ImageFormat(200, 160, 'mono8', 200)
+    boxes = np.array([[20, 400, 60, 500], [300, 20, 400, 60], [-400, 20, -300, 60]], np.float32)
+    assert (drawn(layout, boxes, ['below', 'right', 'left']) == 100).all()
+
+
+def test_a_line_that_comes_again_keeps_the_interpreter_lock() -> None:
+    """A thread that waits for the lock gets it when drawing ends, not between two lines."""
+    layout = ImageFormat(640, 480, 'rgb8', 1920)
+    data, lines = grey(layout), [(f'class number {number}', 0.5) for number in range(5)]
+    draw_lines(data, layout, lines)
+    gate, seen = threading.Lock(), []
+    gate.acquire()
+
+    def other() -> None:
+        with gate:
+            seen.append('other')
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    interval_s = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(30.0)
+        gate.release()
+        end_s = time.perf_counter() + 0.05
+        while time.perf_counter() < end_s:  # the other thread asks for the lock meanwhile
+            pass
+        draw_lines(data, layout, lines)
+        seen.append('drawn')
+    finally:
+        sys.setswitchinterval(interval_s)
+    thread.join()
+    assert seen == ['drawn', 'other']
