@@ -8,6 +8,7 @@ from setuptools import find_packages
 from setuptools import setup
 
 NAME = 'gpu_perception'
+TYPES = ['py.typed', '__init__.pyi']
 HERE = Path(__file__).resolve().parent
 COMPONENTS = {
     'DepthEstimator': 'depth_estimator',
@@ -38,7 +39,7 @@ setup(
     license='Apache-2.0',
     license_files=['LICENSE'],
     packages=find_packages(include=['gpu_runtime*', 'gpu_components*']),
-    package_data={'gpu_runtime': ['py.typed'], 'gpu_components': ['py.typed']},
+    package_data={'gpu_runtime': TYPES, 'gpu_components': TYPES},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),

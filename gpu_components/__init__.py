@@ -4,24 +4,8 @@
 
 from __future__ import annotations
 
-from gpu_components.component import Component
-from gpu_components.component_parameters import ComponentParameters
-from gpu_components.output import Output
-from gpu_components.output import Result
-from gpu_components.output import Results
-from gpu_components.parameters import parameter
-from gpu_components.parameters import StringList
-from gpu_components.sources.source import Source
-from gpu_components.sources.source_parameters import SourceParameters
+import lazy_loader
 
-__all__ = [
-    'Component',
-    'ComponentParameters',
-    'Output',
-    'Result',
-    'Results',
-    'Source',
-    'SourceParameters',
-    'StringList',
-    'parameter',
-]
+# What __init__.pyi names is imported when it is asked for: torch takes seconds, and most of the
+# commands, and whoever imports a single module, do without.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,13 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 import threading
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from gpu_runtime.event import Event
 from gpu_runtime.pinned_slab import MARGIN
 from gpu_runtime.pinned_slab import PinnedSlab
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,13 @@ class PinnedPool:
 
     Parameters
     ----------
-    device : torch.device
-        A CUDA device, or the CPU, where the slabs are plain memory.
+    device : torch.device, optional
+        A CUDA device; default none, as on the CPU, where the slabs are plain memory.
 
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, device: torch.device | None = None) -> None:
+        self._locks = device is not None and device.type == 'cuda'
         self._lock = threading.Lock()
         self._shelf: defaultdict[int, list[PinnedSlab]] = defaultdict(list)
         self._leased: dict[int, PinnedSlab] = {}
@@ -115,7 +118,7 @@ class PinnedPool:
 
     def _allocate(self, nbytes: int) -> PinnedSlab:
         self._allocations += 1
-        if self.device.type == 'cuda' and nbytes:
+        if self._locks and nbytes:
             import cupy
 
             pointer = cupy.cuda.PinnedMemoryPointer(cupy.cuda.PinnedMemory(nbytes + MARGIN), 0)

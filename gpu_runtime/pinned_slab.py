@@ -10,12 +10,12 @@ from typing import Any
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from gpu_runtime.event import Event
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    import torch
 
 
 _PAGE = 4096
@@ -52,8 +52,6 @@ class PinnedSlab:
     ----------
     array : numpy.ndarray
         uint8 (nbytes,).
-    tensor : torch.Tensor
-        The same bytes as a tensor.
     address : int
         Of the first byte, for the driver.
 
@@ -64,7 +62,6 @@ class PinnedSlab:
     after: Event
     owner: str = ''
     array: NDArray[np.uint8] = field(init=False)
-    tensor: torch.Tensor = field(init=False)
     address: int = field(init=False)
     _views: dict[tuple[torch.dtype, torch.Size], NDArray[Any]] = field(
         default_factory=dict, init=False, repr=False
@@ -74,7 +71,6 @@ class PinnedSlab:
         begin = ROOM + (_PAGE // 2 - self.memory.ctypes.data - ROOM) % _PAGE
         self._room = self.memory[begin - ROOM : begin].data
         self.array = self.memory[begin : begin + self.nbytes]
-        self.tensor = torch.from_numpy(self.array)
         self.address = self.array.ctypes.data
 
     def behind(self, head: bytes) -> tuple[int, int]:
@@ -116,8 +112,10 @@ class PinnedSlab:
         """
         array = self._views.get((dtype, shape))
         if array is None:
+            import torch  # which most processes with slabs of plain memory do without
+
             if self.array.nbytes:
-                array = self.tensor.view(dtype).view(shape).numpy()
+                array = torch.from_numpy(self.array).view(dtype).view(shape).numpy()
             else:  # has no strides to be viewed by
                 array = torch.empty(shape, dtype=dtype).numpy()
             self._views[dtype, shape] = array

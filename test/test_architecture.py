@@ -90,6 +90,27 @@ def test_runtime_loads_no_ros_and_no_driver_library() -> None:
     assert [name for name in loaded if ROS.match(name) or name in LAZY] == []
 
 
+SWIFT = ('gpu_components.cli', 'gpu_components.bench.publisher', 'gpu_components.bench.monitor')
+
+
+@pytest.mark.parametrize('name', SWIFT)
+def test_what_needs_no_torch_does_not_import_it(name: str) -> None:
+    """It takes seconds, and the benchmark starts seven such processes."""
+    code = f'import sys, {name}\nprint("torch" in sys.modules)'
+    command = [sys.executable, '-c', code]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ['False']
+
+
+@pytest.mark.parametrize('package', PACKAGES)
+def test_what_type_checkers_read_is_installed(package: str) -> None:
+    """The mark that there are types, and the list of what is exported."""
+    setup = (PROJECT / 'setup.py').read_text(encoding='utf-8')
+    for name in ('py.typed', '__init__.pyi'):
+        assert (PROJECT / package / name).is_file()
+        assert repr(name) in setup
+
+
 def test_components_import_no_driver_library() -> None:
     """Everything on the GPU goes through the runtime."""
     found = {

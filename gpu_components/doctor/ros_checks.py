@@ -17,7 +17,7 @@ from gpu_components.doctor.finding import OK
 from gpu_components.doctor.finding import WARNING
 from gpu_components.doctor.library_checks import installed
 
-TESTED = ('humble', 'jazzy', 'kilted', 'lyrical')
+MADE_FOR = ('humble', 'jazzy', 'kilted', 'lyrical')
 IMAGE_TYPES = ('sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage')
 SETTLE_S = 1.5
 """Time that discovery on one machine takes, with a margin."""
@@ -44,9 +44,9 @@ def distribution() -> Iterator[Finding]:
     name = os.environ.get('ROS_DISTRO', '')
     wheel = installed('ros-rclpy')
     text = name or f'rclpy {wheel} from Python packages'
-    if name and name not in TESTED:
-        remedy = f'known to work: {", ".join(TESTED)}; expect surprises, and tell us'
-        yield Finding('ROS 2', WARNING, f'{text}, not tested with it', remedy)
+    if name and name not in MADE_FOR:
+        remedy = f'made for {", ".join(MADE_FOR)}; expect surprises, and tell us'
+        yield Finding('ROS 2', WARNING, f'{text} is none of those that this is made for', remedy)
     elif name or wheel:
         yield Finding('ROS 2', OK, text)
     else:
@@ -61,9 +61,8 @@ def distribution() -> Iterator[Finding]:
 
 
 def _is_package(name: str) -> bool:
-    spec = find_spec(name)
     # A mere folder of that name in the working directory has no origin.
-    return spec is not None and spec.origin is not None
+    return getattr(find_spec(name), 'origin', None) is not None
 
 
 def messages() -> Iterator[Finding]:

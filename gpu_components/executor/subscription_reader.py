@@ -26,7 +26,6 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from rclpy.utilities import get_default_context
-import torch
 
 from gpu_components.executor.error_policy import apply_policy
 from gpu_components.executor.error_policy import ErrorPolicy
@@ -117,7 +116,7 @@ class SubscriptionReader:
         made = node.create_subscription(
             kind, topic, cast('Any', callback), qos, callback_group=_NotForExecutors(), raw=True
         )
-        pool = memory or PinnedPool(torch.device('cpu'))
+        pool = memory or PinnedPool()
         with self._lock:
             self._served[made] = _Served(node, MessageMemory(made, pool))
             if self._thread is None and not self._stopped:

@@ -111,6 +111,6 @@ class LimitsBlock:
             return
         slab = self._pinned.lease(rows.nbytes, 'limits')
         np.copyto(slab.array, rows.reshape(-1))
-        self._rows.view(-1).copy_(slab.tensor, non_blocking=True)
+        self._rows.view(-1).copy_(torch.from_numpy(slab.array), non_blocking=True)
         # On the shelf, but not handed out again before the copy has read it.
         self._pinned.release(slab, event_of_current_stream(self._rows.device))
