@@ -14,7 +14,6 @@ import rclpy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
-from gpu_components.container import Container
 from gpu_components.executor import PlaneExecutor
 from gpu_components.pipeline_file import read_pipeline
 from gpu_components.stop_signal import StopSignal
@@ -53,10 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog='gpu_container', description=__doc__)
     parser.add_argument('--load', metavar='FILE.yaml', help='pipeline to load at start')
     options = parser.parse_args(remove_ros_args(['gpu_container', *arguments])[1:])
-    # What was imported lives as long as the process: without it a full garbage collection does
-    # not stop every thread for the time it takes to visit torch, nor does the end of the process.
-    gc.freeze()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     try:
         return _run(options.load)
@@ -70,6 +65,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(pipeline: str | None) -> int:
     stop = StopSignal()
     requests = read_pipeline(pipeline) if pipeline else []
+    # torch and torchvision take seconds: who made a mistake above need not wait for them.
+    from gpu_components.container import Container
+
+    # What was imported lives as long as the process: without it a full garbage collection does
+    # not stop every thread for the time it takes to visit torch, nor does the end of the process.
+    gc.freeze()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     executor = PlaneExecutor()
     container = Container(executor, on_lost=stop.on_lost)
     spinner = threading.Thread(target=executor.spin, name='control', daemon=True)

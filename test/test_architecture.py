@@ -90,12 +90,17 @@ def test_runtime_loads_no_ros_and_no_driver_library() -> None:
     assert [name for name in loaded if ROS.match(name) or name in LAZY] == []
 
 
-SWIFT = ('gpu_components.cli', 'gpu_components.bench.publisher', 'gpu_components.bench.monitor')
+SWIFT = (
+    'gpu_components.cli',
+    'gpu_components.bench.publisher',
+    'gpu_components.bench.monitor',
+    'gpu_components.gpu_container',
+)
 
 
 @pytest.mark.parametrize('name', SWIFT)
 def test_what_needs_no_torch_does_not_import_it(name: str) -> None:
-    """It takes seconds, and the benchmark starts seven such processes."""
+    """It takes seconds: for whoever mistypes an argument, and for seven processes of bench."""
     code = f'import sys, {name}\nprint("torch" in sys.modules)'
     command = [sys.executable, '-c', code]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
