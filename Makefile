@@ -82,8 +82,9 @@ $(STAMP):
 	$(UV) pip install --require-hashes --no-deps --python $(BIN)/python $(addprefix -r ,$(LOCKS))
 	xargs -r -d '\n' $(UV) pip install --quiet --python $(BIN)/python --no-index --no-deps < .venv/interfaces.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-index --no-deps --no-build-isolation -e .
-	mkdir -p .venv/lib/gpu_perception .venv/share/ament_index/resource_index/packages
+	mkdir -p .venv/lib/gpu_perception $(addprefix .venv/share/ament_index/resource_index/,packages rclcpp_components)
 	ln -sf ../../bin/gpu_container ../../bin/gpu_perception .venv/lib/gpu_perception/
 	ln -sfn '$(CURDIR)' .venv/share/gpu_perception
 	cp resource/gpu_perception .venv/share/ament_index/resource_index/packages/
+	cp resource/rclcpp_components/gpu_perception .venv/share/ament_index/resource_index/rclcpp_components/
 	@rm -f .venv/setup-* && touch $@

@@ -7,7 +7,7 @@ from pathlib import Path
 from setuptools import find_packages
 from setuptools import setup
 
-NAME = 'gpu_perception'
+NAME, LIST = 'gpu_perception', 'rclcpp_components'
 TYPES = ['py.typed', '__init__.pyi']
 HERE = Path(__file__).resolve().parent
 COMPONENTS = {
@@ -42,6 +42,8 @@ setup(
     package_data={'gpu_runtime': TYPES, 'gpu_components': TYPES},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
+        # For `ros2 component types`, and to complete names; rclcpp_components is its only list.
+        (f'share/ament_index/resource_index/{LIST}', [f'resource/{LIST}/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
         shared('launch'),
         shared('params'),

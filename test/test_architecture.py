@@ -18,6 +18,7 @@ import subprocess
 import sys
 import types
 
+from ament_index_python import get_resource
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -235,6 +236,13 @@ def test_plugins_and_executables_are_installed() -> None:
     assert ('console_scripts', 'gpu_container') in names
     assert ('console_scripts', 'gpu_perception') in names
     assert ('rclpy_components', 'gpu_perception::ObjectDetector') in names
+
+
+def test_ros2_component_types_lists_every_plugin() -> None:
+    """By the names that load them, each with what implements it."""
+    content, _ = get_resource('rclcpp_components', 'gpu_perception')
+    plugins = (entry for entry in _entry_points() if entry.group == 'rclpy_components')
+    assert content.splitlines() == sorted(f'{entry.name};{entry.value}' for entry in plugins)
 
 
 def test_the_container_imports_all_of_the_runtime_before_threads_do() -> None:
