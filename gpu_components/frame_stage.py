@@ -60,7 +60,7 @@ class FrameStage(Stage):
             links.component,
             links.stream,
             links.account,
-            links.ports.wanted,
+            links.ports.kinds,
             partial(links.metrics.note, 'graph'),
         )
         self._batches = count()

@@ -96,6 +96,7 @@ class OutputPorts:
         self._publishers = {output.topic: self._publisher(output) for output in every}
         self._audience = Audience(self._publishers)
         self._in_ros_of = _UNASKED
+        self._kinds_of = Wanted(), _NOTHING
         self._bus_topics = {
             output.topic: node.resolve_topic_name(output.topic) for output in every if output.bus
         }
@@ -132,14 +133,30 @@ class OutputPorts:
             ``publish: always``.
 
         """
-        if topic in self._latched:
-            return self.wants_ros(topic)
-        return self._wants_one(self._of_topic.get(topic, ()))
+        return topic in self.kinds()
 
-    def _wants_one(self, topics: tuple[str, ...]) -> bool:
-        """Return whether one of some topics is wanted, in ROS or on the bus."""
+    def kinds(self) -> frozenset[str]:
+        """
+        Return the outputs that :meth:`wants` is true of, which are those to be computed.
+
+        Returns
+        -------
+        frozenset of str
+            Names as the component declares them; the same object while no topic comes or goes,
+            be it of another camera.
+
+        """
         wanted = self.wanted()
-        return not (wanted.ros.isdisjoint(topics) and wanted.bus.isdisjoint(topics))
+        asked, kinds = self._kinds_of
+        if asked != wanted:
+            found = wanted.ros.intersection(self._latched).union(
+                kind
+                for kind, topics in self._of_topic.items()
+                if not (wanted.ros.isdisjoint(topics) and wanted.bus.isdisjoint(topics))
+            )
+            kinds = kinds if found == kinds else found
+            self._kinds_of = wanted, kinds
+        return kinds
 
     def wanted(self) -> Wanted:
         """
@@ -217,8 +234,10 @@ class OutputPorts:
             True if a frame of this camera is worth computing.
 
         """
-        topics = self._of_camera[camera]
-        return self._wants_one(topics) or not self._audience.heard().isdisjoint(self._latched)
+        topics, wanted = self._of_camera[camera], self.wanted()
+        if wanted.ros.isdisjoint(topics) and wanted.bus.isdisjoint(topics):
+            return not self._audience.heard().isdisjoint(self._latched)
+        return True
 
     def put_on_bus(self, topic: str, item: Any) -> None:
         """
@@ -264,5 +283,6 @@ class OutputPorts:
         publishers, self._publishers = self._publishers, {}
         self._audience = Audience(self._publishers)
         self._in_ros_of = _UNASKED
+        self._kinds_of = Wanted(), _NOTHING
         for publisher in publishers.values():
             self._node.destroy_publisher(publisher)

@@ -73,6 +73,28 @@ def test_what_is_wanted_is_told_as_one_value(made: Ports) -> None:
     made.ports.withdraw()
 
 
+def test_what_is_computed_is_the_same_for_whichever_camera_it_is(make_node: NodeFactory) -> None:
+    """A graph captured for one reader holds when another one comes to the second camera."""
+    bus: FrameBus[Any] = FrameBus()
+    ports = OutputPorts(
+        make_node('two'), OUTPUTS, bus, lambda: 'auto', cameras=('/left', '/right')
+    )
+    ports.advertise()
+    nobody = ports.kinds()
+    assert nobody == {'label'}
+    reads = [bus.subscribe('/left/picture', 'first')]
+    computed, sent = ports.kinds(), ports.wanted()
+    assert computed == {'label', 'picture'}
+    reads.append(bus.subscribe('/right/picture', 'second'))
+    assert ports.kinds() is computed
+    assert ports.wanted() != sent
+    bus.unsubscribe(reads[0])
+    assert ports.kinds() is computed
+    bus.unsubscribe(reads[1])
+    assert ports.kinds() == nobody
+    ports.withdraw()
+
+
 @pytest.mark.parametrize(
     ('policy', 'alone', 'subscribed'),
     [('auto', False, True), ('always', True, True), ('never', False, False)],
