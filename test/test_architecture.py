@@ -96,12 +96,13 @@ SWIFT = (
     'gpu_components.bench.publisher',
     'gpu_components.bench.monitor',
     'gpu_components.gpu_container',
+    'gpu_components.doctor.run',
 )
 
 
 @pytest.mark.parametrize('name', SWIFT)
 def test_what_needs_no_torch_does_not_import_it(name: str) -> None:
-    """It takes seconds: for whoever mistypes an argument, and for seven processes of bench."""
+    """It takes seconds, for seven processes of bench too; and the doctor has to do without."""
     code = f'import sys, {name}\nprint("torch" in sys.modules)'
     command = [sys.executable, '-c', code]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)

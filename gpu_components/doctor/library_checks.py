@@ -12,16 +12,12 @@ from importlib.metadata import version
 import re
 import sys
 
-import torch
-
 from gpu_components.doctor.finding import ERROR
 from gpu_components.doctor.finding import Finding
 from gpu_components.doctor.finding import OK
 from gpu_components.doctor.finding import WARNING
-from gpu_runtime import machine
-from gpu_runtime.engines.tensorrt_library import DISTRIBUTIONS as TENSORRT
 
-TESTED_PYTHON = ((3, 10), (3, 11), (3, 12))
+MADE_FOR = ((3, 10), (3, 11), (3, 12))
 
 
 def installed(name: str) -> str:
@@ -48,15 +44,23 @@ def installed(name: str) -> str:
 def python() -> Iterator[Finding]:
     """Check the interpreter."""
     found = '.'.join(map(str, sys.version_info[:3]))
-    if sys.version_info[:2] not in TESTED_PYTHON:
-        known = ', '.join(f'{major}.{minor}' for major, minor in TESTED_PYTHON)
-        yield Finding('Python', WARNING, f'{found}, not tested with it', f'known to work: {known}')
+    if sys.version_info[:2] not in MADE_FOR:
+        known = ', '.join(f'{major}.{minor}' for major, minor in MADE_FOR)
+        yield Finding('Python', WARNING, f'{found} is none of those', f'made for {known}')
     else:
         yield Finding('Python', OK, found)
 
 
 def torch_and_torchvision() -> Iterator[Finding]:
     """Check that both are there and made for each other."""
+    if not installed('torch'):
+        remedy = 'install a torch with CUDA, as pip_env/requirements.in names it'
+        yield Finding('torch', ERROR, 'not installed', remedy)
+        return
+    import torch
+
+    from gpu_runtime import machine
+
     cuda = machine.cuda_of_torch()
     yield Finding('torch', OK, f'{torch.__version__}, {f"CUDA {cuda}" if cuda else "CPU only"}')
     found = installed('torchvision')
@@ -76,6 +80,8 @@ def torch_and_torchvision() -> Iterator[Finding]:
 
 def cupy() -> Iterator[Finding]:
     """Check that there is one CuPy, for torch's CUDA, and that it runs."""
+    from gpu_runtime import machine
+
     found = {
         name: distribution.version
         for distribution in distributions()
@@ -99,13 +105,17 @@ def cupy() -> Iterator[Finding]:
 
 
 def _gpu() -> bool:
+    from gpu_runtime import machine
+
     return bool(machine.cards())
 
 
 def tensorrt() -> Iterator[Finding]:
     """Check for the optional TensorRT, and that it is of torch's release."""
-    found = {name: number for name in TENSORRT if (number := installed(name))}
-    release = '.'.join(torch.__version__.split('.')[:2])
+    from gpu_runtime.engines.tensorrt_library import DISTRIBUTIONS
+
+    found = {name: number for name in DISTRIBUTIONS if (number := installed(name))}
+    release = '.'.join(installed('torch').split('.')[:2])
     if not found:
         if _gpu():
             remedy = f'for the fastest backend install torch-tensorrt-rtx {release}.*'

@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rich.console import Console
 from sensor_msgs.msg import Image
 
+from gpu_components.doctor import library_checks
 from gpu_components.doctor.finding import ERROR
 from gpu_components.doctor.finding import Finding
 from gpu_components.doctor.finding import OK
@@ -51,6 +52,17 @@ def test_a_check_that_fails_is_a_finding_and_the_others_run() -> None:
     assert found[1].level == ERROR
     assert 'disk is gone' in found[1].text
     assert found[1].remedy
+
+
+def test_a_missing_torch_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what to do; whatever else needs it says so, and the other checks run."""
+    monkeypatch.setattr(library_checks, 'installed', lambda name: '')
+    (found,) = torch_and_torchvision()
+    assert (found.name, found.level, found.text) == ('torch', ERROR, 'not installed')
+    monkeypatch.setitem(sys.modules, 'torch', None)
+    told = list(findings([driver_and_cards, lambda: iter([Finding('last', OK, 'well')])]))
+    assert [f.name for f in told] == ['driver and cards', 'last']
+    assert told[0].level == ERROR and 'torch' in told[0].text
 
 
 def test_a_complaint_without_remedy_cannot_be_made() -> None:
