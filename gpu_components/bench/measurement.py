@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import contextmanager
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -38,15 +40,16 @@ PARAMETERS: dict[bool, tuple[str, tuple[Any, Any]]] = {
 QUANTILES = 101
 
 
-def measure(
+@contextmanager
+def measured(
     scenario: Scenario,
     setup: Setup,
     plan: Plan,
     told: Callable[[str], None],
     probed: Callable[[Probe], None],
-) -> dict[str, Any]:
+) -> Iterator[dict[str, Any]]:
     """
-    Measure a scenario; blocks for minutes.
+    Measure a scenario; blocks for minutes, and at the end until its processes are gone.
 
     Parameters
     ----------
@@ -61,10 +64,11 @@ def measure(
     probed : callable
         Gets each probe when it has ended.
 
-    Returns
-    -------
+    Yields
+    ------
     dict
-        The record; see docs/performance for its keys.
+        The record; see docs/performance for its keys.  The contender runs still: who is impatient
+        with its end loses no figure.
 
     """
     device = torch.device(setup.device)
@@ -89,20 +93,22 @@ def measure(
         )
         answers_ms = _set_parameters(session, plan, peak.rate_hz) if peak.rate_hz else []
         memory = _memory(session, device, used_before)
-    return {
-        'name': scenario.name,
-        'group': scenario.group,
-        'scenario': asdict(scenario),
-        'plan': {key: getattr(plan, key) for key in ('seconds', 'repeats', 'loss', 'resolution')},
-        'date': datetime.now(timezone.utc).isoformat(timespec='seconds'),
-        'BenchmarkMetadata.PEAK_THROUGHPUT_PREDICTION': peak.rate_hz,
-        'limit': peak.limit,
-        'at_peak': _concluded(repeated),
-        'at_common_rate': _concluded([common]),
-        'set_parameters_ms': {'requests': len(answers_ms), **percentiles(answers_ms)},
-        'memory': memory,
-        'probes': [probe.as_json() for probe in probes],
-    }
+        yield {
+            'name': scenario.name,
+            'group': scenario.group,
+            'scenario': asdict(scenario),
+            'plan': {
+                key: getattr(plan, key) for key in ('seconds', 'repeats', 'loss', 'resolution')
+            },
+            'date': datetime.now(timezone.utc).isoformat(timespec='seconds'),
+            'BenchmarkMetadata.PEAK_THROUGHPUT_PREDICTION': peak.rate_hz,
+            'limit': peak.limit,
+            'at_peak': _concluded(repeated),
+            'at_common_rate': _concluded([common]),
+            'set_parameters_ms': {'requests': len(answers_ms), **percentiles(answers_ms)},
+            'memory': memory,
+            'probes': [probe.as_json() for probe in probes],
+        }
 
 
 def _concluded(repeats: Sequence[Probe]) -> dict[str, Any]:

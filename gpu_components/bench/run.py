@@ -14,7 +14,7 @@ from rich.console import Console
 from gpu_components.bench.contenders import Setup
 from gpu_components.bench.html_page import html_page
 from gpu_components.bench.machine_facts import machine_facts
-from gpu_components.bench.measurement import measure
+from gpu_components.bench.measurement import measured
 from gpu_components.bench.networks import write_networks
 from gpu_components.bench.plan import Plan
 from gpu_components.bench.probe import Probe
@@ -78,24 +78,24 @@ def run_bench(
         label = f'{number} of {len(scenarios)}, {scenario.name}'
         try:
             setup = _setup(plan, scenario, chosen, out, script)
-            record = _measured(scenario, setup, plan, out, console, label)
+            _measure(scenario, setup, plan, out, console, label, machine)
         except (GpuPerceptionError, OSError) as error:
             console.print(f'{label}: failed: {error}', markup=False)
             failed += 1
-            continue
-        record['machine'] = machine
-        record['precision'] = setup.arithmetic
-        path = out / RECORDS / f'{scenario.name}.json'
-        path.write_text(json.dumps(record, indent=1) + '\n', encoding='utf-8')
-        console.print(f'{label}: {record["BenchmarkMetadata.PEAK_THROUGHPUT_PREDICTION"]:.1f} Hz')
     report(out, console)
     return 1 if failed else 0
 
 
-def _measured(
-    scenario: Scenario, setup: Setup, plan: Plan, out: Path, console: Console, label: str
-) -> dict[str, Any]:
-    """Measure a scenario; each probe is told and kept at once, for runs that are cut off."""
+def _measure(
+    scenario: Scenario,
+    setup: Setup,
+    plan: Plan,
+    out: Path,
+    console: Console,
+    label: str,
+    machine: dict[str, Any],
+) -> None:
+    """Measure a scenario; probes and record are kept at once, for runs that are cut off."""
     kept = out / WORK / f'{scenario.name}.probes.jsonl'
     kept.unlink(missing_ok=True)
 
@@ -106,9 +106,16 @@ def _measured(
         console.print(f'{label}: {rate_hz:.1f} Hz {probe.verdict}, {probe.loss:.2%} lost')
 
     with console.status(label) as status:
-        return measure(
-            scenario, setup, plan, lambda text: status.update(f'{label}: {text}'), probed
-        )
+
+        def told(text: str) -> None:
+            status.update(f'{label}: {text}')
+
+        with measured(scenario, setup, plan, told, probed) as record:
+            record |= {'machine': machine, 'precision': setup.arithmetic}
+            path = out / RECORDS / f'{scenario.name}.json'
+            path.write_text(json.dumps(record, indent=1) + '\n', encoding='utf-8')
+            peak_hz = record['BenchmarkMetadata.PEAK_THROUGHPUT_PREDICTION']
+            console.print(f'{label}: {peak_hz:.1f} Hz')
 
 
 def report(out: Path, console: Console) -> dict[str, Any]:

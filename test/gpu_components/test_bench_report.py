@@ -5,19 +5,26 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from html.parser import HTMLParser
+from io import StringIO
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 from rich.console import Console
 
+from gpu_components.bench import run
 from gpu_components.bench.arguments import add_arguments
 from gpu_components.bench.arguments import plan_options
 from gpu_components.bench.html_page import html_page
 from gpu_components.bench.plan import Plan
+from gpu_components.bench.plan import QUICK
 from gpu_components.bench.run import report
 from gpu_components.bench.svg_plot import Axis
 from gpu_components.bench.svg_plot import line_plot
@@ -179,3 +186,23 @@ def test_refused_options_name_the_remedy(
         'all-160x120-container',
         'all-160x120-naive_one_process',
     ]
+
+
+def test_a_record_is_kept_before_its_processes_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever interrupts their end has it."""
+
+    @contextmanager
+    def impatient(*_: Any) -> Iterator[dict[str, Any]]:
+        yield record('container', 12.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, 'measured', impatient)
+    monkeypatch.setattr(run, '_setup', lambda *_: SimpleNamespace(arithmetic='fp32'))
+    plan = replace(QUICK, only=('all-160x120-container',))
+    with pytest.raises(KeyboardInterrupt):
+        run.run_bench(plan, tmp_path, device='cpu', console=Console(file=StringIO()))
+    kept = json.loads((tmp_path / 'scenarios' / 'all-160x120-container.json').read_text())
+    assert kept['BenchmarkMetadata.PEAK_THROUGHPUT_PREDICTION'] == 12.0
+    assert kept['precision'] == 'fp32'
