@@ -107,13 +107,14 @@ def label(
     Returns
     -------
     numpy.ndarray
-        uint8 (height, width, channels), shared by all who ask: to be read only.
+        uint8 (height, width, channels), read-only: shared by all who ask.
 
     """
     made = np.empty((height, width, style.channels), np.uint8)
     made[:] = colour[: style.channels]
     at = 0, height - base
     cv2.putText(made, text, at, FONT, style.scale, BLACK, style.thickness, cv2.LINE_AA)
+    made.setflags(write=False)
     return made
 
 
