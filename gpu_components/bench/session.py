@@ -35,8 +35,12 @@ from gpu_components.bench.usage import Usage
 from gpu_runtime.errors import LifecycleError
 
 START_S = 300.0
-QUIET_S = 2.0
-"""After this long without any result, pictures that are not answered count as lost."""
+QUIET_S = 4.0
+"""
+After this long without any result, pictures that are not answered count as lost.  Longer than 3 s:
+so late Fast DDS tells a reader of a message that shared memory had no room for, and sends it
+again.
+"""
 
 DRAIN_S = 60.0
 ROUND_S = 1.5
