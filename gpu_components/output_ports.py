@@ -45,6 +45,23 @@ class Wanted(NamedTuple):
     ros: frozenset[str] = _NOTHING
     bus: frozenset[str] = _NOTHING
 
+    def any_of(self, topics: tuple[str, ...]) -> bool:
+        """
+        Return whether one of some topics is wanted.
+
+        Parameters
+        ----------
+        topics : tuple of str
+            Of single cameras.
+
+        Returns
+        -------
+        bool
+            True with one that is wanted in ROS or on the bus.
+
+        """
+        return not (self.ros.isdisjoint(topics) and self.bus.isdisjoint(topics))
+
 
 class OutputPorts:
     """
@@ -150,9 +167,7 @@ class OutputPorts:
         asked, kinds = self._kinds_of
         if asked != wanted:
             found = wanted.ros.intersection(self._latched).union(
-                kind
-                for kind, topics in self._of_topic.items()
-                if not (wanted.ros.isdisjoint(topics) and wanted.bus.isdisjoint(topics))
+                kind for kind, topics in self._of_topic.items() if wanted.any_of(topics)
             )
             kinds = kinds if found == kinds else found
             self._kinds_of = wanted, kinds
@@ -234,10 +249,9 @@ class OutputPorts:
             True if a frame of this camera is worth computing.
 
         """
-        topics, wanted = self._of_camera[camera], self.wanted()
-        if wanted.ros.isdisjoint(topics) and wanted.bus.isdisjoint(topics):
-            return not self._audience.heard().isdisjoint(self._latched)
-        return True
+        if self.wanted().any_of(self._of_camera[camera]):
+            return True
+        return not self._audience.heard().isdisjoint(self._latched)
 
     def put_on_bus(self, topic: str, item: Any) -> None:
         """

@@ -64,7 +64,7 @@ class PinnedPool:
     """
 
     def __init__(self, device: torch.device | None = None) -> None:
-        self._locks = device is not None and device.type == 'cuda'
+        self._page_locked = device is not None and device.type == 'cuda'
         self._lock = threading.Lock()
         self._shelf: defaultdict[int, list[PinnedSlab]] = defaultdict(list)
         self._leased: dict[int, PinnedSlab] = {}
@@ -118,7 +118,7 @@ class PinnedPool:
 
     def _allocate(self, nbytes: int) -> PinnedSlab:
         self._allocations += 1
-        if self._locks and nbytes:
+        if self._page_locked and nbytes:
             import cupy
 
             pointer = cupy.cuda.PinnedMemoryPointer(cupy.cuda.PinnedMemory(nbytes + MARGIN), 0)

@@ -46,7 +46,8 @@ def python() -> Iterator[Finding]:
     found = '.'.join(map(str, sys.version_info[:3]))
     if sys.version_info[:2] not in MADE_FOR:
         known = ', '.join(f'{major}.{minor}' for major, minor in MADE_FOR)
-        yield Finding('Python', WARNING, f'{found} is none of those', f'made for {known}')
+        text = f'{found} is none of those that this is made for'
+        yield Finding('Python', WARNING, text, f'use one of {known}')
     else:
         yield Finding('Python', OK, found)
 
